@@ -1,0 +1,6 @@
+"""pyinfra's settings for every run of this checkout."""
+
+from pyinfra import config
+
+config.REQUIRE_PYINFRA_VERSION = "~=3.10"
+config.FAIL_PERCENT = 0  # one broken node stops the roll

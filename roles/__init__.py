@@ -1,0 +1,1 @@
+"""pyinfra roles: one module a role, each with install, configure and activate."""

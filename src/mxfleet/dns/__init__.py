@@ -1,0 +1,1 @@
+"""DNS records as a plan: desired, observed, guarded, applied."""

@@ -1,0 +1,1 @@
+"""Where zones live: one module a provider, one contract."""

@@ -1,0 +1,1 @@
+"""Observations of a fleet and the checks on them."""

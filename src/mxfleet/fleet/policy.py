@@ -1,0 +1,55 @@
+"""The periods and limits that a fleet may choose; the defaults are those of a production exchange."""
+
+from dataclasses import dataclass, field
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When a deferred message is tried again: doubling from `first` to `longest`, given up after `lifetime`.
+
+    Units: seconds. RFC 5321 §4.5.4.1 asks for a first retry after about 30 minutes and 4-5 days in all.
+    """
+
+    first: int = 5 * MINUTE
+    longest: int = 4 * HOUR
+    lifetime: int = 5 * DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPeriods:
+    """How long each step in the life of a key lasts, in seconds (design.md §7)."""
+
+    ttl: int = HOUR
+    visible: int = 75 * MINUTE
+    drain: int = 7 * DAY
+    revoked: int = 30 * DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Limits of the service and the periods of its keys and records.
+
+    `message_size` is in octets; `record_ttl` in seconds; `workers` is processes, 0 for one per core.
+    """
+
+    message_size: int = 50 * 1024 * 1024
+    recipients: int = 100
+    workers: int = 0
+    record_ttl: int = HOUR
+    dmarc: str = "reject"
+    retry: Retry = field(default_factory=Retry)
+    keys: KeyPeriods = field(default_factory=KeyPeriods)
+
+
+FLOORS = {
+    "retry.first": MINUTE,
+    "retry.lifetime": DAY,
+    "keys.ttl": 5 * MINUTE,
+    "keys.visible": HOUR,
+    "keys.drain": 6 * DAY,
+    "keys.revoked": DAY,
+    "record_ttl": 5 * MINUTE,
+}
+"""Below these a production fleet would lose mail; only a laboratory may go there."""

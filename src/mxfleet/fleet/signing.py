@@ -1,0 +1,37 @@
+"""The ledger's pure view that rendering needs: which keys sign and which certificates are served."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mxfleet.fleet.secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class DkimKey:
+    """An active signing key: `algorithm` is `rsa` or `ed25519`, `public` the record's `p=` text."""
+
+    domain: str
+    selector: str
+    algorithm: str
+    public: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateView:
+    """An active certificate: its public chain (PEM), SHA-256 fingerprint (hex) and where its key is."""
+
+    name: str
+    chain_pem: str
+    fingerprint: str
+    not_after: datetime
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What the ledger says is active now; holds no secret."""
+
+    dkim: tuple[DkimKey, ...] = ()
+    certificates: tuple[CertificateView, ...] = ()
+    authority_pem: str = ""

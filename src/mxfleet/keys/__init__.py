@@ -1,0 +1,1 @@
+"""The key lifecycle, its ledger and its vault."""

@@ -1,0 +1,1 @@
+"""The Internet on one machine: real Debian hosts in their own network."""

@@ -1,0 +1,1 @@
+"""The mail protocols as pure code: no I/O, no clock."""

@@ -1,0 +1,154 @@
+"""What `mxd` reads: `/etc/mxfleet/mxd.toml`, strictly; an unknown key is an error."""
+
+import tomllib
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from mxfleet.errors import SettingsError
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every table: frozen, and no key that the service does not know."""
+
+
+class NodeSettings(Strict, frozen=True):
+    """`[node]`: who this host is; outbound connections leave from these addresses under this name."""
+
+    name: str
+    hostname: str
+    release: str
+    address4: str
+    address6: str = ""
+
+
+class ServiceSettings(Strict, frozen=True):
+    """`[service]`: names, processes and limits.
+
+    `hostname` is in the banner of the exchange, `submission_hostname` in that of submission; `peers` are the
+    addresses of all nodes; sizes in octets, times in seconds.
+    """
+
+    hostname: str
+    submission_hostname: str = ""
+    postmaster: str = ""
+    workers: int = 1
+    peers: tuple[str, ...] = ()
+    message_size: int = 52_428_800
+    recipients: int = 100
+    sessions: int = 1000
+    sessions_per_address: int = 50
+    command_timeout: float = 300.0
+    data_timeout: float = 180.0
+    errors: int = 10
+
+
+class PathSettings(Strict, frozen=True):
+    """`[paths]`: where the service keeps and finds things."""
+
+    spool: str = "/var/lib/mxd/spool.sqlite"
+    runtime: str = "/run/mxd"
+    accounts: str = "/etc/mxfleet/accounts.toml"
+
+
+class CertificateSettings(Strict, frozen=True):
+    """`[[certificate]]`: chosen by SNI (`name`), else by the local address, else the first."""
+
+    name: str
+    chain: str
+    key: str
+    addresses: tuple[str, ...] = ()
+
+
+class RouteSettings(Strict, frozen=True):
+    """`[domain.route]`: the next hop of a domain."""
+
+    kind: Literal["lmtp", "smtp"]
+    host: str
+    port: int
+    require_tls: bool = False
+    username: str = ""
+    password_file: str = ""
+
+
+class DomainSettings(Strict, frozen=True):
+    """`[[domain]]`: a domain that the exchange receives for; `recipients` are local parts."""
+
+    name: str
+    recipients: tuple[str, ...]
+    route: RouteSettings
+
+
+class DkimSettings(Strict, frozen=True):
+    """`[[dkim]]`: a key that signs mail from `domain`."""
+
+    domain: str
+    selector: str
+    algorithm: Literal["rsa", "ed25519"]
+    key: str
+
+
+class RetrySettings(Strict, frozen=True):
+    """`[retry]`: seconds; doubling from `first` to `longest`, given up after `lifetime`."""
+
+    first: int = 300
+    longest: int = 14_400
+    lifetime: int = 432_000
+
+
+class Settings(Strict, frozen=True):
+    """The whole file."""
+
+    node: NodeSettings
+    service: ServiceSettings
+    domain: tuple[DomainSettings, ...]
+    certificate: tuple[CertificateSettings, ...] = ()
+    dkim: tuple[DkimSettings, ...] = ()
+    retry: RetrySettings = msgspec.field(default_factory=RetrySettings)
+    paths: PathSettings = msgspec.field(default_factory=PathSettings)
+
+
+class AccountSettings(Strict, frozen=True):
+    """`[[account]]` in accounts.toml: the login, what it may send as, and its Argon2id hash (PHC string)."""
+
+    address: str
+    hash: str
+    also: tuple[str, ...] = ()
+
+
+class Accounts(Strict, frozen=True):
+    """The whole of accounts.toml."""
+
+    account: tuple[AccountSettings, ...] = ()
+
+
+Table = TypeVar("Table", bound=Strict)
+
+
+def parse(text: str, name: str = "mxd.toml") -> Settings:
+    """Settings from TOML text; raises SettingsError with the key's path."""
+    return _decode(text, name, Settings)
+
+
+def parse_accounts(text: str, name: str = "accounts.toml") -> Accounts:
+    """Accounts from TOML text; raises SettingsError with the key's path, never with a hash."""
+    return _decode(text, name, Accounts)
+
+
+def read(path: Path) -> Settings:
+    """Settings from a file; raises SettingsError."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}", hint="mxfleet deploy") from error
+    return parse(text, str(path))
+
+
+def _decode(text: str, name: str, kind: type[Table]) -> Table:
+    try:
+        return msgspec.convert(tomllib.loads(text), kind)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{name}: not TOML: {error}", hint="mxfleet deploy writes it anew") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{name}: {error}", hint="mxfleet deploy writes it anew") from error

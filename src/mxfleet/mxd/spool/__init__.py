@@ -1,0 +1,1 @@
+"""The queue: one protocol, one module an implementation."""

@@ -1,0 +1,1 @@
+"""Fleet and templates to files, as values."""
