@@ -1,0 +1,10 @@
+"""No network may log in."""
+
+from mxfleet.fleet import Address4, Domain, Fleet, Lmtp, Node
+
+FLEET = Fleet(
+    name="example",
+    nodes=(Node(name="mx1", hostname="mx1.example.org", address4=Address4("192.0.2.11")),),
+    domains=(Domain(name="example.org", recipients=("alice",), route=Lmtp("imap.example.org")),),
+    admin_networks=(),
+)

@@ -1,0 +1,3 @@
+"""An inventory without a fleet."""
+
+FLEETS = "none"

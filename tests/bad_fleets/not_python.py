@@ -1,0 +1,5 @@
+"""Not Python."""
+
+from mxfleet.fleet import Fleet
+
+FLEET = Fleet(name="x"
