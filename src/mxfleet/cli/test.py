@@ -33,8 +33,8 @@ PARTS = (
 )
 
 
-@app.command()
-def test(
+@app.command(name="test")
+def run_parts(
     only: str = typer.Option("", "--only", help=f"one part: {', '.join(part.name for part in PARTS)}"),
     json_output: bool = typer.Option(
         False, "--json", help="the result of each part as JSON, after their output"

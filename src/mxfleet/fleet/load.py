@@ -58,9 +58,8 @@ def _run(path: Path) -> ModuleType:
 def _line_in(path: Path, error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f":{error.lineno}"
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
-    ]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
     return f":{lines[-1]}" if lines else ""
 
 
