@@ -1,0 +1,57 @@
+"""The message between DATA and the final dot (RFC 5321 §4.1.1.4, §4.5.2), piece by piece, both ways.
+
+One definition of a line on both sides: it ends in CRLF, and CR or LF stand nowhere else. Two hosts that see
+line ends differently see different messages; that is what SMTP smuggling lives on.
+"""
+
+from typing import Final
+
+from mxfleet.errors import MessageError
+
+_END: Final = b"\r\n.\r\n"
+_HELD: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")  # the beginnings of the end, longest first
+
+
+class BadLineEnding(MessageError):
+    """A CR or LF that is not part of a CRLF."""
+
+
+def check_line_endings(data: bytes) -> None:
+    """Raise BadLineEnding unless each CR is followed by LF and each LF follows CR."""
+    pairs = data.count(b"\r\n")
+    if data.count(b"\n") != pairs:
+        raise BadLineEnding("bare LF in the message")
+    if data.count(b"\r") != pairs:
+        raise BadLineEnding("bare CR in the message")
+
+
+class DataReader:
+    """Receives a message: finds its end, takes the stuffed dots out; holds back at most four octets."""
+
+    __slots__ = ("_first", "_held", "size")
+
+    def __init__(self) -> None:
+        """Begin behind the CRLF of the DATA command, which is also the first line's beginning."""
+        self._held = b"\r\n"
+        self._first = True
+        self.size = 0
+
+    def push(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """Take octets; return a piece of the message, and what follows its end (None before the end).
+
+        Raises BadLineEnding as soon as one is seen, before anything at or behind it is returned.
+        """
+        data = self._held + data
+        end = data.find(_END)
+        if end >= 0:
+            piece, rest = data[: end + 2], data[end + 5 :]
+        else:
+            self._held = next((held for held in _HELD if data.endswith(held)), b"")
+            piece, rest = data[: len(data) - len(self._held)], None
+        check_line_endings(piece)
+        piece = piece.replace(b"\r\n.", b"\r\n")  # RFC 5321 §4.5.2
+        if self._first and piece:
+            piece = piece[2:]  # the DATA command's own CRLF
+            self._first = False
+        self.size += len(piece)
+        return piece, rest

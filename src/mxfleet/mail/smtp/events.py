@@ -1,0 +1,123 @@
+"""What the server engine reports: questions that the driver answers, and notices that it may log.
+
+A question pauses the engine until `Server.accept()` or `Server.answer(reply)`; a notice pauses nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal, TypeAlias
+
+from mxfleet.mail.address import Mailbox, ReversePath
+from mxfleet.mail.reply import Reply
+
+Body: TypeAlias = Literal["7BIT", "8BITMIME"]
+
+
+class Idle(Enum):
+    """Why `next_event` has nothing: more octets are needed, or an answer is."""
+
+    NEED_INPUT = "need input"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsInfo:
+    """What the TLS handshake came to: protocol (`TLSv1.3`), cipher suite, server name asked for or ""."""
+
+    version: str
+    cipher: str
+    server_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Question: EHLO (`extended`) or HELO; the name is what the client said, printable and without spaces."""
+
+    name: str
+    extended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Question: after accept() send `output()`, start the handshake, then call `tls_established`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Question: are these credentials right? Answer with 535 5.7.8 where not."""
+
+    mechanism: str
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MailFrom:
+    """Question: a transaction begins; `size` is the declared size in octets, 0 where not declared."""
+
+    reverse_path: ReversePath
+    size: int = 0
+    body: Body = "7BIT"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RcptTo:
+    """Question: one recipient; `<postmaster>` has no domain."""
+
+    mailbox: Mailbox
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DataStart:
+    """Question: the message is about to come, for the recipients that were accepted."""
+
+    mail: MailFrom
+    recipients: tuple[RcptTo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DataChunk:
+    """Notice: a piece of the message, unstuffed, with CRLF line endings; pieces end anywhere."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageComplete:
+    """Question: the whole message was received; a positive answer takes responsibility for it."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Notice: the transaction in progress is over without a message; drop what belongs to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Notice: the engine refused a command itself, with this reply."""
+
+    command: str
+    reply: Reply
+
+
+CloseReason: TypeAlias = Literal[
+    "quit", "disconnected", "timeout", "protocol", "errors", "shutdown", "refused"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Notice, the last one: send `output()`, then close; whatever was not answered positively is dropped."""
+
+    reason: CloseReason
+    detail: str = ""
+
+
+Question: TypeAlias = Hello | StartTls | Auth | MailFrom | RcptTo | DataStart | MessageComplete
+Notice: TypeAlias = DataChunk | Reset | Refused | Closed
+Event: TypeAlias = Question | Notice

@@ -1,0 +1,159 @@
+"""One function a command: the session and the argument in; a reply, a challenge or a question out.
+
+A verb that is missing here is not implemented and not advertised; a new extension is one more entry.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from mxfleet.mail.reply import Reply
+from mxfleet.mail.smtp import commands, replies, sasl
+from mxfleet.mail.smtp.events import DataStart, Hello, MailFrom, Question, RcptTo, StartTls
+from mxfleet.mail.smtp.replies import Breach, Refusal
+from mxfleet.mail.smtp.session import Session
+
+Outcome: TypeAlias = Reply | sasl.Challenge | Question
+Verb: TypeAlias = Callable[[Session, str], Outcome]
+
+
+def run(session: Session, verb: str, argument: str) -> Outcome:
+    """What a command leads to; Refusal or Breach where it is not taken."""
+    command = VERBS.get(verb)
+    if command is None:
+        raise _unknown(verb)
+    if verb in _IDLE:
+        session.idle_commands += 1
+        if session.idle_commands > session.config.limits.idle_commands:
+            raise Breach(replies.TOO_MANY_IDLE, "errors")
+    return command(session, argument)
+
+
+def ehlo(_session: Session, argument: str) -> Hello:
+    """RFC 5321 §4.1.1.1; may come again at any time."""
+    return commands.parse_hello(argument, extended=True)
+
+
+def helo(_session: Session, argument: str) -> Hello:
+    """RFC 5321 §4.1.1.1, for clients without extensions."""
+    return commands.parse_hello(argument, extended=False)
+
+
+def starttls(session: Session, argument: str) -> StartTls:
+    """RFC 3207 §4."""
+    session.check_starttls()
+    _no(argument)
+    return StartTls()
+
+
+def auth(session: Session, argument: str) -> sasl.Step:
+    """RFC 4954 §4."""
+    session.check_auth()
+    if session.auth_failures >= session.config.limits.auth_failures:
+        raise Breach(replies.TOO_MANY_FAILURES, "errors")
+    name, space, initial = argument.partition(" ")
+    mechanism = sasl.MECHANISMS.get(name.upper())
+    if not name or (space and not initial):
+        raise Refusal(replies.AUTH_SYNTAX)
+    if mechanism is None:
+        raise Refusal(replies.UNKNOWN_MECHANISM)
+    if not space:
+        return mechanism.respond(None)
+    return mechanism.respond(b"" if initial == "=" else sasl.decode(initial))
+
+
+def auth_response(mechanism: sasl.Mechanism, line: str) -> sasl.Step:
+    """A line that answers a challenge; `*` gives up (RFC 4954 §4)."""
+    if line == "*":
+        raise Refusal(replies.AUTH_CANCELLED)
+    return mechanism.respond(sasl.decode(line))
+
+
+def mail(session: Session, argument: str) -> MailFrom:
+    """RFC 5321 §4.1.1.2, RFC 1870 §6.1."""
+    session.check_mail()
+    if session.hello is None or not session.hello.extended:
+        allowed = commands.NO_PARAMETERS
+    elif session.username is not None:
+        allowed = commands.MAIL_PARAMETERS_WITH_AUTH
+    else:
+        allowed = commands.MAIL_PARAMETERS
+    parsed = commands.parse_mail(argument, allowed)
+    if parsed.size > session.config.max_size:
+        raise Refusal(replies.TOO_BIG)
+    return parsed
+
+
+def rcpt(session: Session, argument: str) -> RcptTo:
+    """RFC 5321 §4.1.1.3; the syntax is looked at first, so that a bad one is called what it is."""
+    parsed = commands.parse_rcpt(argument, commands.NO_PARAMETERS)
+    session.check_rcpt()
+    return parsed
+
+
+def data(session: Session, argument: str) -> DataStart:
+    """RFC 5321 §4.1.1.4."""
+    _no(argument)
+    return session.check_data()
+
+
+def rset(session: Session, argument: str) -> Reply:
+    """RFC 5321 §4.1.1.5."""
+    _no(argument)
+    session.end_transaction()
+    return replies.OK
+
+
+def noop(_session: Session, _argument: str) -> Reply:
+    """RFC 5321 §4.1.1.9; an argument is ignored."""
+    return replies.OK
+
+
+def vrfy(_session: Session, argument: str) -> Reply:
+    """RFC 5321 §4.1.1.6, §7.3: we do not tell who exists."""
+    if not argument:
+        raise Refusal(replies.VRFY_SYNTAX)
+    return replies.CANNOT_VERIFY
+
+
+def help_(_session: Session, _argument: str) -> Reply:
+    """RFC 5321 §4.1.1.8."""
+    return replies.HELP
+
+
+def quit_(_session: Session, argument: str) -> Reply:
+    """RFC 5321 §4.1.1.10."""
+    _no(argument)
+    raise Breach(replies.BYE, "quit")
+
+
+VERBS: Final[dict[str, Verb]] = {
+    "EHLO": ehlo,
+    "HELO": helo,
+    "STARTTLS": starttls,
+    "AUTH": auth,
+    "MAIL": mail,
+    "RCPT": rcpt,
+    "DATA": data,
+    "RSET": rset,
+    "NOOP": noop,
+    "VRFY": vrfy,
+    "HELP": help_,
+    "QUIT": quit_,
+}
+_IDLE: Final = frozenset({"EHLO", "HELO", "RSET", "NOOP", "VRFY", "HELP"})
+_OTHERS: Final = frozenset(
+    {"EXPN", "BDAT", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "BURL", "XCLIENT"}
+)
+# Browsers and proxies tricked into talking to a mail server; what follows their verb is not ours to run.
+_NOT_SMTP: Final = frozenset({"GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS", "DELETE", "PATCH"})
+
+
+def _unknown(verb: str) -> Refusal:
+    if verb in _NOT_SMTP:
+        return Breach(replies.NOT_SMTP)
+    return Refusal(replies.NOT_IMPLEMENTED if verb in _OTHERS else replies.UNKNOWN_COMMAND)
+
+
+def _no(argument: str) -> None:
+    if argument:
+        raise Refusal(replies.NO_ARGUMENT)
