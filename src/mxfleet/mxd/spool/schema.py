@@ -1,0 +1,118 @@
+"""The SQLite spool on disk: tables, schema version, opening with the durability that a 250 promises."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from mxfleet.errors import SpoolError
+
+VERSION = 1
+APPLICATION = 0x6D786401  # "mxd\1" in the file header, so that file(1) and we know our own
+CHUNKS = 65_536  # a chunk's row id is message * CHUNKS + number: one tree, no second index
+
+TABLES = """
+CREATE TABLE message (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused: fencing relies on it
+  trace TEXT NOT NULL,
+  begun REAL,                            -- set while the body is still arriving, else null
+  chunks INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  received REAL NOT NULL,
+  envelope BLOB NOT NULL,
+  head BLOB NOT NULL
+);
+CREATE INDEX message_trace ON message (trace);
+CREATE INDEX message_begun ON message (begun) WHERE begun IS NOT NULL;
+CREATE TABLE chunk (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  message INTEGER NOT NULL,
+  domain TEXT NOT NULL,
+  due REAL,                              -- null while held; the end of the lease while leased
+  attempts INTEGER NOT NULL,
+  token INTEGER NOT NULL,
+  owner TEXT,                            -- who holds the lease
+  reply TEXT NOT NULL                    -- what the destination last said
+);
+CREATE INDEX delivery_due ON delivery (due, domain);
+CREATE INDEX delivery_message ON delivery (message);
+CREATE INDEX delivery_domain ON delivery (domain, due);
+CREATE TABLE recipient (
+  delivery INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  address TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reply TEXT NOT NULL,
+  PRIMARY KEY (delivery, number)
+) WITHOUT ROWID;
+CREATE TABLE probe (id INTEGER PRIMARY KEY, time REAL NOT NULL);
+"""
+
+
+def create(path: Path) -> None:
+    """Make the spool if it is not there, and see that this release can read it; raises SpoolError.
+
+    The directory is synced, so that the file itself survives a power cut.
+    """
+    try:
+        connection = connect(path)
+    except sqlite3.Error as error:
+        raise SpoolError(
+            f"{path}: cannot be opened: {error}", hint=f"look at the owner and mode of {path.parent}"
+        ) from error
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        if _version(connection, path) == 0:
+            for statement in TABLES.split(";\n"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise SpoolError(f"{path}: cannot be prepared: {error}") from error
+    finally:
+        connection.close()
+    sync_directory(path.parent)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection whose COMMIT returns after the log is on disk; to be used under the caller's own lock."""
+    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA wal_autocheckpoint = 4096")  # pages: the log stays near 16 MB
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that never writes, for looking at the queue; raises SpoolError if there is none."""
+    if not path.exists():
+        raise SpoolError(f"{path}: there is no spool", hint="systemctl start mxd makes it")
+    try:
+        connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA query_only = 1")
+        _version(connection, path)
+    except sqlite3.Error as error:
+        raise SpoolError(f"{path}: cannot be read: {error}") from error
+    return connection
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a directory's entries durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found > VERSION:
+        raise SpoolError(
+            f"{path}: written by a newer mxd (schema {found}, this one knows {VERSION}); mail in it is safe",
+            hint="mxfleet release shows which release to go back to",
+        )
+    return found

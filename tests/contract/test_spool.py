@@ -1,0 +1,336 @@
+"""What every spool must do, whichever it is."""
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mxfleet.errors import SpoolError
+from mxfleet.mxd.spool import schema
+from mxfleet.mxd.spool.protocol import CHUNK, Envelope, Lease, Notice, Result, Spool, SpoolFull, Staged
+from mxfleet.mxd.spool.sqlite import SqliteSpool
+
+WRITER = Path(__file__).with_name("spool_writer.py")
+OPENERS: dict[str, Callable[[Path], Spool]] = {"sqlite": SqliteSpool}
+
+
+def envelope(trace: str = "t1", **changes: object) -> Envelope:
+    fields: dict[str, object] = {"trace": trace, "sender": "a@x.test", "received": 100.0, "expires": 900.0}
+    return Envelope(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=OPENERS)
+async def spool(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Spool]:
+    opened = OPENERS[request.param](tmp_path / "spool")
+    yield opened
+    opened.close()
+
+
+async def put(spool: Spool, trace: str, *recipients: str, **changes: object) -> None:
+    await spool.accept(envelope(trace, **changes), recipients or ("u@one.test",), b"Head: 1\r\n", b"body\r\n")
+
+
+async def take(spool: Spool, now: float = 200.0, limit: int = 50, **options: object) -> tuple[Lease, ...]:
+    return await spool.claim("courier", now, 30.0, limit, **options)  # type: ignore[arg-type]
+
+
+def all_of(lease: Lease, state: str = "delivered", reply: str = "250 ok") -> list[Result]:
+    return [Result(r.number, state, reply) for r in lease.recipients]  # type: ignore[arg-type]
+
+
+async def test_what_was_accepted_comes_out_as_it_went_in(spool: Spool) -> None:
+    await put(spool, "t1", "u@one.test", submitter="a@x.test", utf8=True, size=6)
+    (lease,) = await take(spool)
+    assert lease.message.envelope == envelope("t1", submitter="a@x.test", utf8=True, size=6)
+    assert (lease.message.head, lease.message.first, lease.message.chunks) == (b"Head: 1\r\n", b"body\r\n", 1)
+    assert [r.address for r in lease.recipients] == ["u@one.test"]
+    assert lease.attempts == 0
+
+
+async def test_recipients_of_one_domain_are_one_delivery_and_domains_are_apart(spool: Spool) -> None:
+    await put(spool, "t1", "u@one.test", "v@two.test", "w@ONE.test")
+    leases = {lease.domain: [r.address for r in lease.recipients] for lease in await take(spool)}
+    assert leases == {"one.test": ["u@one.test", "w@ONE.test"], "two.test": ["v@two.test"]}
+
+
+async def test_a_message_without_a_body_is_a_message(spool: Spool) -> None:
+    await spool.accept(envelope(), ["u@one.test"], b"Head: 1\r\n", b"")
+    (lease,) = await take(spool)
+    assert (lease.message.first, lease.message.chunks) == (b"", 0)
+
+
+async def test_a_large_body_streams_in_chunks_and_is_invisible_until_accepted(spool: Spool) -> None:
+    first, second = os.urandom(CHUNK), os.urandom(CHUNK)
+    staged: Staged = await spool.stage(None, first)
+    staged = await spool.stage(staged, second)
+    assert await take(spool) == ()
+    assert (await spool.summary(200.0)).messages == 0
+    await spool.accept(envelope(), ["u@one.test"], b"", b"rest", staged)
+    (lease,) = await take(spool)
+    number = lease.message.number
+    rest = [await spool.chunk(number, n) for n in range(1, lease.message.chunks)]
+    assert [lease.message.first, *rest] == [first, second, b"rest"]
+
+
+async def test_a_discarded_body_is_gone_and_cannot_be_accepted(spool: Spool) -> None:
+    staged = await spool.stage(None, bytes(CHUNK))
+    await spool.discard(staged)
+    with pytest.raises(SpoolError, match="not in the spool any more"):
+        await spool.accept(envelope(), ["u@one.test"], b"", b"rest", staged)
+    with pytest.raises(SpoolError):
+        await spool.chunk(staged.message, 0)
+
+
+async def test_bodies_of_dead_sessions_are_swept_and_accepted_ones_are_not(spool: Spool) -> None:
+    await put(spool, "t1")
+    staged = await spool.stage(None, bytes(CHUNK))
+    assert await spool.sweep(1.0) == 0
+    assert await spool.sweep(9e9) == 1
+    with pytest.raises(SpoolError):
+        await spool.chunk(staged.message, 0)
+    assert len(await take(spool)) == 1
+
+
+async def test_one_refused_message_does_not_take_its_batch_with_it(spool: Spool) -> None:
+    staged = await spool.stage(None, bytes(CHUNK))
+    await spool.discard(staged)
+    bad = spool.accept(envelope("bad"), ["u@one.test"], b"", b"", staged)
+    good = [spool.accept(envelope(f"good{n}"), ["u@one.test"], b"", b"x") for n in range(40)]
+    await asyncio.gather(*good)
+    with pytest.raises(SpoolError):
+        await bad
+    assert len(await take(spool)) == 40
+
+
+async def test_a_lease_keeps_others_away_until_it_ends(spool: Spool) -> None:
+    await put(spool, "t1")
+    (first,) = await take(spool, now=200.0)
+    assert await take(spool, now=229.0) == ()
+    (second,) = await take(spool, now=231.0)
+    assert second.token > first.token
+
+
+async def test_who_lost_his_lease_cannot_record(spool: Spool) -> None:
+    await put(spool, "t1")
+    (old,) = await take(spool, now=200.0)
+    (new,) = await take(spool, now=231.0)
+    assert await spool.record(old, all_of(old), 0.0) is False
+    assert await spool.record(new, all_of(new), 0.0) is True
+    assert await spool.record(new, all_of(new), 0.0) is False
+
+
+async def test_a_lease_can_be_prolonged_by_its_holder_only(spool: Spool) -> None:
+    await put(spool, "t1")
+    (old,) = await take(spool, now=200.0)
+    assert await spool.extend([old], 220.0, 30.0) == {old.delivery}
+    assert await take(spool, now=240.0) == ()
+    (new,) = await take(spool, now=251.0)
+    assert await spool.extend([old, new], 260.0, 30.0) == {new.delivery}
+    assert await spool.extend([old], 260.0, 30.0) == frozenset()
+
+
+async def test_what_is_delivered_is_deleted_body_and_all(spool: Spool) -> None:
+    await put(spool, "t1", "u@one.test", "v@two.test")
+    one, two = await take(spool)
+    assert await spool.record(one, all_of(one), 0.0)
+    assert (await spool.summary(200.0)).messages == 1
+    assert await spool.record(two, all_of(two, "failed", "550 no"), 0.0)
+    assert (await spool.summary(200.0)).messages == 0
+    with pytest.raises(SpoolError):
+        await spool.chunk(one.message.number, 0)
+
+
+async def test_only_those_who_wait_are_tried_again_and_only_when_due(spool: Spool) -> None:
+    await put(spool, "t1", "u@one.test", "v@one.test", "w@one.test")
+    (lease,) = await take(spool)
+    results = [Result(0, "delivered", "250"), Result(1, "waiting", "451 later"), Result(2, "failed", "550")]
+    assert await spool.record(lease, results, 300.0)
+    assert await take(spool, now=299.0) == ()
+    (again,) = await take(spool, now=300.0)
+    assert [(r.number, r.address, r.reply) for r in again.recipients] == [(1, "v@one.test", "451 later")]
+    assert again.attempts == 1
+
+
+async def test_a_notice_is_accepted_with_what_caused_it_or_not_at_all(spool: Spool) -> None:
+    await put(spool, "t1")
+    (old,) = await take(spool)
+    (lease,) = await take(spool, now=231.0)
+    bounce = Notice(envelope("bounce", sender=""), ("a@x.test",), b"Head: 2\r\n", b"sorry")
+    assert not await spool.record(old, all_of(old, "failed"), 0.0, bounce)
+    assert (await spool.summary(231.0)).messages == 1
+    assert await spool.record(lease, all_of(lease, "failed"), 0.0, bounce)
+    (notice,) = await take(spool, now=231.0)
+    assert notice.message.envelope == bounce.envelope
+
+
+async def test_claim_takes_the_oldest_no_more_than_asked_and_none_to_avoid(spool: Spool) -> None:
+    for n in range(5):
+        await put(spool, f"t{n}", "u@slow.test" if n < 3 else "u@quick.test", received=100.0 + n)
+    assert [x.message.envelope.trace for x in await take(spool, limit=2)] == ["t0", "t1"]
+    assert [x.message.envelope.trace for x in await take(spool, avoid={"slow.test"})] == ["t3", "t4"]
+    assert [x.message.envelope.trace for x in await take(spool)] == ["t2"]
+
+
+async def test_leases_of_a_dead_owner_can_be_given_up(spool: Spool) -> None:
+    await put(spool, "t1")
+    (lease,) = await take(spool)
+    assert await spool.release("somebody else", 201.0) == 0
+    assert await spool.release("courier", 201.0) == 1
+    assert await spool.record(lease, all_of(lease), 0.0) is False
+    assert len(await take(spool, now=201.0)) == 1
+
+
+async def test_next_due_counts_waiting_and_leased(spool: Spool) -> None:
+    assert await spool.next_due() is None
+    await put(spool, "t1", "u@one.test", received=150.0)
+    assert await spool.next_due() == 150.0
+    assert await spool.next_due({"one.test"}) is None
+    await take(spool, now=200.0)
+    assert await spool.next_due() == 230.0
+
+
+async def test_requeue_makes_waiting_mail_due_by_domain_or_trace(spool: Spool) -> None:
+    await put(spool, "t1", "u@one.test")
+    await put(spool, "t2", "u@two.test")
+    for lease in await take(spool):
+        await spool.record(lease, all_of(lease, "waiting", "451"), 5000.0)
+    assert await spool.requeue(300.0, domain="one.test") == 1
+    assert [x.domain for x in await take(spool, now=300.0)] == ["one.test"]
+    assert await spool.requeue(300.0, trace="t2") == 1
+    assert await spool.requeue(300.0) == 0
+    assert [x.domain for x in await take(spool, now=300.0)] == ["two.test"]
+
+
+async def test_summary_and_items_tell_what_waits_and_why(spool: Spool) -> None:
+    await put(spool, "t1", "u@one.test", "v@one.test", size=10)
+    await put(spool, "t2", "u@two.test", size=5, received=50.0)
+    for lease in await take(spool):
+        if lease.domain == "one.test":
+            await spool.record(lease, all_of(lease, "waiting", "451 4.7.1 greylisted"), 5000.0)
+    summary = await spool.summary(210.0)
+    assert (summary.messages, summary.deliveries, summary.octets, summary.oldest) == (2, 2, 15, 50.0)
+    one, two = summary.domains
+    assert (one.domain, one.next_due, one.leased, one.reply) == (
+        "one.test",
+        5000.0,
+        0,
+        "451 4.7.1 greylisted",
+    )
+    assert (two.domain, two.leased, two.oldest) == ("two.test", 1, 50.0)
+    (item,) = await spool.items(210.0, 10, "one.test")
+    assert (item.trace, item.recipients, item.attempts) == ("t1", ("u@one.test", "v@one.test"), 1)
+    assert [i.trace for i in await spool.items(210.0, 10)] == ["t2", "t1"]
+
+
+async def test_probe_commits(spool: Spool) -> None:
+    await spool.probe(100.0)
+    await spool.probe(101.0)
+
+
+async def test_a_closed_spool_has_committed_everything_and_takes_nothing(tmp_path: Path) -> None:
+    spool = SqliteSpool(tmp_path / "spool")
+    pending = [spool.accept(envelope(f"t{n}"), ["u@one.test"], b"", b"x") for n in range(30)]
+    spool.close()
+    await asyncio.gather(*pending)
+    with pytest.raises(SpoolError, match="closed"):
+        await spool.accept(envelope("late"), ["u@one.test"], b"", b"x")
+    again = SqliteSpool(tmp_path / "spool")
+    assert len(await take(again)) == 30
+    again.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1500k", "none", mount]
+    if subprocess.run(command, check=False).returncode:
+        pytest.fail("needs to mount a small tmpfs: run as root")
+    yield mount
+    subprocess.run(["umount", "--lazy", mount], check=True)
+
+
+async def fill(spool: Spool, promised: set[str], name: str) -> None:
+    for n in range(1000):
+        trace = f"{name}-{n}"
+        await spool.accept(envelope(trace), ["u@one.test"], b"", os.urandom(5000))
+        promised.add(trace)
+
+
+async def test_a_full_disk_refuses_and_keeps_what_was_promised(small_disk: Path) -> None:
+    promised: set[str] = set()
+    spool = SqliteSpool(small_disk / "spool")
+    for name in ("first", "second"):
+        with pytest.raises(SpoolFull):
+            await fill(spool, promised, name)
+    spool.close()
+    again = SqliteSpool(small_disk / "spool")
+    found = {item.trace for item in await again.items(200.0, 5000)}
+    again.close()
+    assert len(promised) > 20
+    assert found == promised
+
+
+def test_a_newer_spool_is_refused_with_its_version_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    schema.create(path)
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    connection.close()
+    with pytest.raises(SpoolError, match=f"schema {schema.VERSION + 1}, this one knows {schema.VERSION}"):
+        schema.create(path)
+    with pytest.raises(SpoolError, match="written by a newer mxd"):
+        schema.connect_reader(path)
+
+
+def run_and_kill(path: Path, names: list[str], seconds: float) -> set[str]:
+    lives = [subprocess.Popen([sys.executable, WRITER, path, n], stdout=subprocess.PIPE) for n in names]
+    time.sleep(seconds)
+    for process in lives:
+        process.send_signal(signal.SIGKILL)
+    outputs = [process.communicate()[0] for process in lives]
+    return {line.decode() for output in outputs for line in output.split(b"\n")[:-1]}
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_killed_writers_leave_each_promised_message_once_and_whole(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    path, promised = tmp_path / "spool", set()
+    for life in range(3):
+        seconds = 0.4 + chance.random() * 0.3
+        promised |= await asyncio.to_thread(run_and_kill, path, [f"w{life}a", f"w{life}b"], seconds)
+    assert len(promised) > 20
+    await check_all_there(path, promised)
+
+
+async def check_all_there(path: Path, promised: set[str]) -> None:
+    spec = importlib.util.spec_from_file_location("spool_writer", WRITER)
+    assert spec
+    assert spec.loader
+    writer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writer)
+    spool, found = SqliteSpool(path), []
+    await spool.sweep(9e9)
+    while leases := await take(spool, limit=200):
+        for lease in leases:
+            message = lease.message
+            rest = [await spool.chunk(message.number, n) for n in range(1, message.chunks)]
+            assert b"".join([message.first, *rest]) == writer.body(message.envelope.trace)
+            found.append((message.envelope.trace, lease.domain))
+    spool.close()
+    assert len(found) == len(set(found))
+    traces = {trace for trace, _ in found}
+    assert promised <= traces
+    assert len(found) == 2 * len(traces)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
