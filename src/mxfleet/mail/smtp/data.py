@@ -42,14 +42,16 @@ class DataReader:
         Raises BadLineEnding as soon as one is seen, before anything at or behind it is returned.
         """
         data = self._held + data
-        end = data.find(_END)
+        dot = data.find(b"\r\n.")
+        end = data.find(_END, dot) if dot >= 0 else -1
         if end >= 0:
             piece, rest = data[: end + 2], data[end + 5 :]
         else:
             self._held = next((held for held in _HELD if data.endswith(held)), b"")
             piece, rest = data[: len(data) - len(self._held)], None
         check_line_endings(piece)
-        piece = piece.replace(b"\r\n.", b"\r\n")  # RFC 5321 §4.5.2
+        if 0 <= dot != end:
+            piece = piece.replace(b"\r\n.", b"\r\n")  # RFC 5321 §4.5.2
         if self._first and piece:
             piece = piece[2:]  # the DATA command's own CRLF
             self._first = False

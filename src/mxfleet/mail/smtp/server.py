@@ -18,15 +18,16 @@ received meanwhile. Replies leave in the order of the commands, whatever was pip
 
 from collections import deque
 from enum import Enum
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from mxfleet.errors import SmtpError
 from mxfleet.mail.reply import Reply
-from mxfleet.mail.smtp import events, replies, sasl, verbs
-from mxfleet.mail.smtp.data import BadLineEnding, DataReader
+from mxfleet.mail.smtp import answers, events, replies, sasl, verbs
+from mxfleet.mail.smtp.data import BadLineEnding
 from mxfleet.mail.smtp.events import CloseReason, DataChunk, Event, Idle, MessageComplete, Notice, Question
 from mxfleet.mail.smtp.limits import ServerConfig
 from mxfleet.mail.smtp.lines import LineBuffer, LineTooLong
+from mxfleet.mail.smtp.reception import Reception
 from mxfleet.mail.smtp.replies import Breach, Refusal
 from mxfleet.mail.smtp.session import Session
 
@@ -38,20 +39,6 @@ class _Phase(Enum):
     DATA = "data"
     HANDSHAKE = "handshake"
     CLOSED = "nothing"
-
-
-_ACCEPTED: Final[dict[type, bytes]] = {
-    events.StartTls: replies.READY_FOR_TLS.render(),
-    events.Auth: replies.AUTHENTICATED.render(),
-    events.MailFrom: replies.SENDER_OK.render(),
-    events.RcptTo: replies.RECIPIENT_OK.render(),
-    events.DataStart: replies.SEND_DATA.render(),
-    events.MessageComplete: replies.ACCEPTED.render(),
-}
-# The engine's own answer to these is part of the protocol; a driver can only refuse them in its own words.
-_OWN_WORDS: Final = (events.MailFrom, events.RcptTo, events.MessageComplete)
-# What the client must wait for before it speaks again (RFC 2920 §3.1, RFC 3207 §4, RFC 4954 §4).
-_LAST_OF_GROUP: Final = (events.Hello, events.StartTls, events.Auth, events.DataStart)
 
 
 class Server:
@@ -66,9 +53,7 @@ class Server:
         self._asked: Question | None = None
         self._phase = _Phase.COMMAND
         self._mechanism: sasl.Mechanism | None = None  # waits for a response to its challenge
-        self._reader = DataReader()
-        self._failure: Reply | None = None  # what the message in progress will be answered with
-        self._ended = False  # the final dot was read
+        self._reception: Reception | None = None  # in phase DATA only
         self._verb = ""
 
     # ── what the driver sees ────────────────────────────────────────────────────────────────────────────
@@ -132,10 +117,8 @@ class Server:
         asked = self._take_question()
         if self._spoke_early(asked):
             return
-        if isinstance(asked, events.Hello):
-            self._out.append(self._welcome(asked))
-        else:
-            self._out.append(_ACCEPTED[type(asked)])
+        if (words := answers.ACCEPTED.get(type(asked))) is not None:
+            self._out.append(words)
         self._settle(asked)
 
     def answer(self, reply: Reply) -> None:
@@ -144,7 +127,7 @@ class Server:
         A negative answer to DataStart or MessageComplete ends the transaction.
         Raises SmtpError where nothing was asked, or a positive answer must be `accept()`.
         """
-        if reply.positive and self._asked is not None and not isinstance(self._asked, _OWN_WORDS):
+        if reply.positive and self._asked is not None and not isinstance(self._asked, answers.FREE_WORDS):
             raise SmtpError(f"{type(self._asked).__name__} is answered positively with accept()")
         asked = self._take_question()
         if self._spoke_early(asked):
@@ -160,57 +143,52 @@ class Server:
 
     def fail_message(self, reply: Reply) -> None:
         """While a message comes in: no more of it is wanted, its end will be answered with this reply."""
-        if self._phase is not _Phase.DATA or reply.positive:
-            raise SmtpError(f"no message in progress can fail with {reply}")
-        self._failure = self._failure or reply
+        if self._reception is None:
+            raise SmtpError("there is no message in progress that could fail")
+        self._reception.fail(reply)
 
     def tls_established(self, tls: events.TlsInfo) -> None:
         """The handshake is done, after StartTls or, for `submissions`, before the greeting."""
-        if self._phase is _Phase.CLOSED:
-            return
-        self.session.forget()
-        self.session.tls = tls
-        self._phase = _Phase.COMMAND
+        if self._phase is not _Phase.CLOSED:
+            self.session.begin_tls(tls)
+            self._phase = _Phase.COMMAND
 
     def timeout(self) -> None:
         """The client took too long (RFC 5321 §4.5.3.2)."""
-        self._close("timeout", None if self._phase is _Phase.HANDSHAKE else replies.TIMED_OUT)
+        self._close("timeout", replies.TIMED_OUT)
 
     def shutdown(self) -> None:
         """The service ends; best called when `expects` is "command" (RFC 5321 §3.8)."""
-        self._close("shutdown", None if self._phase is _Phase.HANDSHAKE else replies.SHUTTING_DOWN)
+        self._close("shutdown", replies.SHUTTING_DOWN)
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _advance(self) -> Event | Idle | None:
         """One step: an event, or why there is none, or None where a step was made that needs no event."""
         try:
-            return self._message() if self._phase is _Phase.DATA else self._command()
+            if self._reception is not None:
+                return self._message(self._reception)
+            return self._command()
         except Breach as breach:
             self._close(breach.reason, breach.reply)
         except Refusal as refusal:
             self._refuse(refusal.reply)
         except LineTooLong:
-            self._mechanism = None
+            self._verb, self._mechanism = "", None
             self._refuse(replies.LINE_TOO_LONG)
         except BadLineEnding as error:
-            in_data = self._phase is _Phase.DATA
-            self._close(
-                "protocol", replies.BAD_DATA_LINE if in_data else replies.BAD_COMMAND_LINE, str(error)
-            )
+            reply = replies.BAD_COMMAND_LINE if self._reception is None else replies.BAD_DATA_LINE
+            self._close("protocol", reply, str(error))
         return None
 
     def _command(self) -> Event | Idle | None:
-        limits = self.session.config.limits
-        long = self._mechanism is not None or self._lines.starts_with(b"AUTH ")
-        octets = self._lines.next_line(limits.auth_line if long else limits.command_line)
+        octets = self._lines.next_line(self._line_limit())
         if octets is None:
             return Idle.NEED_INPUT
-        line = octets.decode("latin-1").rstrip(" ")  # RFC 5321 §4.1.1: trailing white space is tolerated
-        if not (line.isascii() and line.isprintable()):
-            self._verb, self._mechanism = "", None
-            raise Refusal(replies.NOT_PRINTABLE)
-        outcome = self._respond(line) if self._mechanism is not None else self._run(line)
+        mechanism, self._mechanism = self._mechanism, None
+        self._verb = ""
+        line = verbs.command_line(octets)
+        outcome = self._run(line) if mechanism is None else verbs.auth_response(mechanism, line)
         if isinstance(outcome, Reply):
             self._out.append(outcome.render())
             return None
@@ -221,57 +199,47 @@ class Server:
         self._asked = outcome
         return outcome
 
+    def _line_limit(self) -> int:
+        limits = self.session.config.limits
+        if self.session.config.service == "smtp":
+            return limits.command_line
+        long = self._mechanism is not None or self._lines.starts_with(b"AUTH ")
+        return limits.auth_line if long else limits.command_line
+
     def _run(self, line: str) -> verbs.Outcome:
         verb, _, argument = line.partition(" ")
         verb = verb.upper()
-        self._verb = verb if verb in verbs.VERBS else ""  # else it may be anything, even a password
+        if verb in verbs.VERBS:  # else it may be anything, even a password, and stays out of the notices
+            self._verb = verb
         begun = self.session.mail is not None
         outcome = verbs.run(self.session, verb, argument)
         if begun and self.session.mail is None:
             self._notices.append(events.Reset())
         return outcome
 
-    def _respond(self, line: str) -> verbs.Outcome:
-        mechanism, self._mechanism = self._mechanism, None
-        if mechanism is None:
-            raise SmtpError("engine: a response without a mechanism")
-        return verbs.auth_response(mechanism, line)
-
-    def _message(self) -> Event | Idle | None:
-        if self._ended:
-            return self._end_of_message()
+    def _message(self, reception: Reception) -> Event | Idle | None:
+        if reception.ended:
+            return self._end_of_message(reception)
         octets = self._lines.take_all()
         if not octets:
             return Idle.NEED_INPUT
-        piece, rest = self._reader.push(octets)
-        if rest is not None:
-            self._ended = True
+        piece, rest = reception.push(octets)
+        if rest:
             self._lines.put_back(rest)
-        self._check_size()
-        if self._failure is not None or not piece:
-            return None
-        return DataChunk(piece)
+        return DataChunk(piece) if piece else None
 
-    def _check_size(self) -> None:
-        """RFC 1870 §6.3: a message that grows too big is read to its end, then refused."""
-        size, limit = self._reader.size, self.session.config.max_size
-        if size <= limit:
-            return
-        if size > 2 * limit:
-            raise Breach(replies.TOO_BIG)
-        self._failure = self._failure or replies.TOO_BIG
-
-    def _end_of_message(self) -> Event | None:
-        if self._failure is None:
-            self._asked = MessageComplete(self._reader.size)
+    def _end_of_message(self, reception: Reception) -> Event | None:
+        if reception.failure is None:
+            self._asked = MessageComplete(reception.size)
             return self._asked
-        self._out.append(self._failure.render())
+        self._out.append(reception.failure.render())
         self._notices.append(events.Reset())
         self._after_message()
         return None
 
     def _after_message(self) -> None:
         self.session.end_transaction()
+        self._reception = None
         self._phase = _Phase.COMMAND
 
     def _take_question(self) -> Question:
@@ -281,8 +249,8 @@ class Server:
         return asked
 
     def _spoke_early(self, asked: Question) -> bool:
-        """Commands behind one that must be the last of its group: injected, or not written by a mail client."""
-        if not self._lines or not isinstance(asked, _LAST_OF_GROUP):
+        """Commands behind one that must be the last of its group: injected, or not from a mail client."""
+        if not self._lines or not isinstance(asked, answers.LAST_OF_GROUP):
             return False
         tls = isinstance(asked, events.StartTls)
         self._close("protocol", replies.SPOKE_BEFORE_TLS if tls else replies.SPOKE_EARLY)
@@ -290,21 +258,22 @@ class Server:
 
     def _settle(self, asked: Question) -> None:
         """What a positive answer changes."""
-        session = self.session
-        if isinstance(asked, events.RcptTo):
-            session.recipients.append(asked)
-        elif isinstance(asked, events.MailFrom):
-            session.mail = asked
-        elif isinstance(asked, events.DataStart):
+        if isinstance(asked, events.DataStart):
             self._phase = _Phase.DATA
-            self._reader, self._failure, self._ended = DataReader(), None, False
+            self._reception = Reception(self.session.config.max_size)
         elif isinstance(asked, MessageComplete):
-            session.idle_commands = 0
+            self.session.idle_commands = 0
             self._after_message()
-        elif isinstance(asked, events.Auth):
-            session.username = asked.username
         elif isinstance(asked, events.StartTls):
             self._phase = _Phase.HANDSHAKE
+        elif isinstance(asked, events.Hello):
+            # RFC 5321 §4.1.4: EHLO and HELO also do what RSET does.
+            if self.session.end_transaction():
+                self._notices.append(events.Reset())
+            self.session.hello = asked
+            self._out.append(self.session.welcome().render())
+        else:
+            self.session.learn(asked)
 
     def _deny(self, asked: Question) -> None:
         """What a negative answer changes."""
@@ -312,14 +281,6 @@ class Server:
             self._after_message()
         elif isinstance(asked, events.Auth):
             self.session.auth_failures += 1
-
-    def _welcome(self, hello: events.Hello) -> bytes:
-        """RFC 5321 §4.1.1.1: EHLO and HELO also do what RSET does."""
-        if self.session.end_transaction():
-            self._notices.append(events.Reset())
-        self.session.hello = hello
-        lines = [self.session.config.hostname, *(self.session.capabilities() if hello.extended else ())]
-        return Reply(250, "", "\n".join(lines)).render()
 
     def _refuse(self, reply: Reply) -> None:
         if reply.permanent:
@@ -333,8 +294,8 @@ class Server:
     def _close(self, reason: CloseReason, reply: Reply | None = None, detail: str = "") -> None:
         if self._phase is _Phase.CLOSED:
             return
-        if reply is not None:
+        if reply is not None and self._phase is not _Phase.HANDSHAKE:  # no plain text into a handshake
             self._out.append(reply.render())
-        self._phase, self._asked = _Phase.CLOSED, None
+        self._phase, self._asked, self._reception = _Phase.CLOSED, None, None
         self._lines.take_all()
         self._notices.append(events.Closed(reason, detail or (str(reply) if reply is not None else "")))

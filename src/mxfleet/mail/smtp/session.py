@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp import replies
-from mxfleet.mail.smtp.events import DataStart, Hello, MailFrom, RcptTo, TlsInfo
+from mxfleet.mail.smtp.events import Auth, DataStart, Hello, MailFrom, RcptTo, TlsInfo
 from mxfleet.mail.smtp.limits import ServerConfig
 from mxfleet.mail.smtp.replies import Refusal
 from mxfleet.mail.smtp.sasl import MECHANISMS
@@ -41,8 +42,12 @@ class Session:
         encrypted = self.tls is not None or not self.config.require_tls_for_auth
         return self.config.service != "smtp" and encrypted and self.username is None
 
-    def capabilities(self) -> list[str]:
-        """The lines behind the first one of the EHLO reply; nothing that is not there."""
+    def welcome(self) -> Reply:
+        """The reply to EHLO or HELO: the extensions that can be used now, nothing that is not there."""
+        lines = [self.config.hostname, *(self._extensions() if self.hello and self.hello.extended else ())]
+        return Reply(250, "", "\n".join(lines))
+
+    def _extensions(self) -> list[str]:
         lines = ["PIPELINING", f"SIZE {self.config.max_size}", "8BITMIME", "ENHANCEDSTATUSCODES"]
         if self.offers_starttls:
             lines.append("STARTTLS")
@@ -56,11 +61,21 @@ class Session:
         self.recipients = []
         return begun
 
-    def forget(self) -> None:
+    def learn(self, accepted: MailFrom | RcptTo | Auth) -> None:
+        """What is so from now on, because it was accepted."""
+        if isinstance(accepted, RcptTo):
+            self.recipients.append(accepted)
+        elif isinstance(accepted, MailFrom):
+            self.mail = accepted
+        else:
+            self.username = accepted.username
+
+    def begin_tls(self, tls: TlsInfo) -> None:
         """Begin anew inside TLS: nothing that was said in the clear counts (RFC 3207 §4.2)."""
         self.hello = None
         self.username = None
         self.end_transaction()
+        self.tls = tls
 
     def check_mail(self) -> None:
         """May MAIL come now?"""

@@ -16,6 +16,14 @@ Outcome: TypeAlias = Reply | sasl.Challenge | Question
 Verb: TypeAlias = Callable[[Session, str], Outcome]
 
 
+def command_line(octets: bytes) -> str:
+    """The text of a line; trailing blanks are tolerated (RFC 5321 §4.1.1), all else must be printable."""
+    line = octets.decode("latin-1").rstrip(" ")
+    if line.isascii() and line.isprintable():
+        return line
+    raise Refusal(replies.NOT_PRINTABLE)
+
+
 def run(session: Session, verb: str, argument: str) -> Outcome:
     """What a command leads to; Refusal or Breach where it is not taken."""
     command = VERBS.get(verb)
