@@ -1,0 +1,93 @@
+"""Canonical forms (RFC 6376 §3.4), the body's over pieces of any size in constant memory.
+
+No regular expression and no loop over lines: `bytes.replace` is an order of magnitude faster.
+"""
+
+from hashlib import sha256
+from typing import Final
+
+from mxfleet.mail.message import Field
+
+_SPACE: Final = b" \t\r\n"
+_EMPTY_LINES: Final = 32_768  # of which so many are hashed at a time
+
+
+def relaxed_header(field: Field) -> bytes:
+    """RFC 6376 §3.4.2, with CRLF at the end."""
+    return relaxed_field(field.name, field.body)
+
+
+def relaxed_field(name: bytes, body: bytes) -> bytes:
+    """As `relaxed_header`, for a lower-case name and what follows its colon."""
+    return name + b":" + _collapse(body.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
+
+
+class RelaxedBody:
+    """The SHA-256 hash of a body in relaxed form (RFC 6376 §3.4.4), fed with pieces cut anywhere.
+
+    Line endings must be CRLF; the SMTP engine sees to that. White space at the end of a piece is not hashed
+    but counted until it is known what follows it.
+    """
+
+    __slots__ = ("_hash", "_lines", "_space", "size")
+
+    def __init__(self) -> None:
+        """Begin with an empty body."""
+        self._hash = sha256()
+        self._lines = 0  # line ends not hashed yet
+        self._space = False  # white space behind them
+        self.size = 0  # octets hashed, as an `l=` counts them
+
+    def update(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        content = piece.rstrip(_SPACE)
+        if not content:
+            self._gap(piece)
+            return
+        tail = piece[len(content) :]
+        inner = content.lstrip(_SPACE)
+        if len(inner) != len(content):
+            self._gap(content[: len(content) - len(inner)])
+        self._flush_gap()
+        content = _collapse(inner)
+        if b" \r\n" in content:
+            content = content.replace(b" \r\n", b"\r\n")
+        self._feed(content)
+        self._gap(tail)
+
+    def digest(self) -> bytes:
+        """The hash of the body so far, as if it ended here: no empty lines at the end, one CRLF."""
+        end = self._hash.copy()
+        if self.size:
+            end.update(b"\r\n")
+        return end.digest()
+
+    def _gap(self, white: bytes) -> None:
+        lines = white.count(b"\n")
+        if lines:
+            self._lines += lines
+            self._space = False  # it stood at a line's end
+            white = white[white.rfind(b"\n") + 1 :]
+        self._space = self._space or b" " in white or b"\t" in white
+
+    def _flush_gap(self) -> None:
+        while self._lines:
+            lines = min(self._lines, _EMPTY_LINES)
+            self._feed(b"\r\n" * lines)
+            self._lines -= lines
+        if self._space:
+            self._feed(b" ")
+            self._space = False
+
+    def _feed(self, octets: bytes) -> None:
+        self._hash.update(octets)
+        self.size += len(octets)
+
+
+def _collapse(octets: bytes) -> bytes:
+    """Every run of blanks and tabs as one blank."""
+    if b"\t" in octets:
+        octets = octets.replace(b"\t", b" ")
+    while b"  " in octets:
+        octets = octets.replace(b"  ", b" ")
+    return octets

@@ -1,0 +1,31 @@
+"""Tag lists, `tag=value; tag=value` (RFC 6376 §3.2), as signatures and key records use them."""
+
+import re
+from typing import Final
+
+from mxfleet.errors import MailError
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_FOLDS = re.compile(r"[ \t\r\n]+")
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """The tags in order, values stripped; MailError for a list that is none, or a tag given twice."""
+    tags: dict[str, str] = {}
+    parts = text.split(";")
+    if len(parts) > 1 and not parts[-1].strip(" \t\r\n"):
+        parts.pop()  # a trailing semicolon is allowed
+    for part in parts:
+        name, equals, value = part.partition("=")
+        name = name.strip(" \t\r\n")
+        if not equals or not _NAME.fullmatch(name):
+            raise MailError(f"tag list: {part.strip()[:40]!r} is not tag=value")
+        if name in tags:
+            raise MailError(f"tag list: {name}= is given twice")
+        tags[name] = value.strip(" \t\r\n")
+    return tags
+
+
+def without_folds(value: str) -> str:
+    """A base64 value without the white space that folding put into it (RFC 6376 §3.2)."""
+    return _FOLDS.sub("", value)
