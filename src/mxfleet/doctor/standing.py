@@ -12,6 +12,7 @@ from mxfleet.fleet import Fleet, Node
 
 MARK = "=== mxfleet "
 CURRENT = "/opt/mxfleet/current"
+BACKUP = "mxfleet-backup.timer"
 SECONDS = 15
 """How long a node may take to answer before it counts as unreachable."""
 
@@ -52,10 +53,10 @@ class Standing:
 
 def units(fleet: Fleet) -> tuple[str, ...]:
     """The units that run on every node of the fleet."""
-    submission = ("mxd-submission.socket", "mxd-submissions.socket") if fleet.submission_hostname else ()
-    failover = ("keepalived.service", "mxd-health.socket") if fleet.service else ()
+    submission = ("mxd-submission.socket", "mxd-submissions.socket") if fleet.accounts else ()
+    failover = ("keepalived.service",) if fleet.service else ()
     common = ("ssh.service", "nftables.service", "unbound.service")
-    return (*common, "mxd.service", "mxd-smtp.socket", *submission, *failover, "mxfleet-backup.timer")
+    return (*common, *failover, "mxd.service", "mxd-smtp.socket", *submission, "mxd-health.socket", BACKUP)
 
 
 def script(fleet: Fleet) -> str:
