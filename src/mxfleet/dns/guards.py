@@ -1,0 +1,104 @@
+"""Plans that would lose mail are refused by name; `--force ID` lets one guard pass, never all of them."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from mxfleet.dns.families import Family, selector_name
+from mxfleet.dns.plan import Plan, ZonePlan
+from mxfleet.dns.records import Record
+from mxfleet.errors import DnsError, GuardRefused
+from mxfleet.keys.lifecycle import LIVE
+from mxfleet.keys.state import State
+
+NULL_MX = "0 ."
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a guard looks at: one zone's plan, the zone before and after, and the ledger's view."""
+
+    plan: ZonePlan
+    before: Sequence[Record]
+    after: Sequence[Record]
+    state: State
+
+
+Guard = Callable[[Case], Iterator[str]]
+
+
+def live_selector(case: Case) -> Iterator[str]:
+    """The record of a key that signs, or has signed mail that is still on its way, stays as it is."""
+    live = {selector_name(k.owner, k.label): k for k in case.state.dkim() if k.state in LIVE}
+    for change in case.plan.changes:
+        if change.before is None or change.record.name not in live:
+            continue
+        if change.after is None or change.after.value != change.before.value:
+            key = live[change.record.name]
+            held = change.before.octets
+            if key.public.encode("ascii") in held:  # else the change mends what somebody broke
+                yield f"selector {key.label} of {key.owner} is {key.state}: mail signed with it would fail"
+
+
+def last_mx(case: Case) -> Iterator[str]:
+    """A domain that has exchanges keeps one."""
+    after = {record.name for record in case.after if record.type == "MX"}
+    for name in dict.fromkeys(c.record.name for c in case.plan.records("delete") if c.record.type == "MX"):
+        if name not in after:
+            yield f"{name} would have no MX at all: its mail would go to its A record, or nowhere"
+
+
+def null_mx_over_live(case: Case) -> Iterator[str]:
+    """`0 .` does not replace exchanges that take mail."""
+    before = {r.name for r in case.before if r.type == "MX" and r.value != NULL_MX}
+    for change in case.plan.changes:
+        after = change.after
+        if after and after.type == "MX" and after.value == NULL_MX and after.name in before:
+            yield f"{after.name} takes mail now, and the null MX would refuse all of it"
+
+
+def exchange_without_address(case: Case) -> Iterator[str]:
+    """The target of an MX record in this zone keeps an address."""
+    after = {record.name for record in case.after if record.type in ("A", "AAAA")}
+    targets = {r.value.split(" ")[1].rstrip(".") for r in case.after if r.type == "MX"}
+    gone = dict.fromkeys(c.record.name for c in case.plan.records("delete") if c.family is Family.ADDRESS)
+    for name in gone:
+        if name in targets and name not in after:
+            yield f"{name} is an exchange (MX) and would have no address"
+
+
+GUARDS: dict[str, Guard] = {
+    "live-selector": live_selector,
+    "last-mx": last_mx,
+    "null-mx-over-live": null_mx_over_live,
+    "exchange-without-address": exchange_without_address,
+}
+
+
+def refusals(plan: Plan, observed: dict[str, Sequence[Record]], state: State) -> list[tuple[str, str]]:
+    """Every (guard id, reason) that stands against the plan; pure."""
+    found = []
+    for zone in plan.zones:
+        before = observed[zone.zone]
+        case = Case(zone, before, after_plan(zone, before), state)
+        found += [(name, reason) for name, guard in GUARDS.items() for reason in guard(case)]
+    return found
+
+
+def refuse_unsafe(
+    plan: Plan, observed: dict[str, Sequence[Record]], state: State, forced: Collection[str]
+) -> None:
+    """Raise GuardRefused with the first refusal that is not forced; DnsError for a guard that does not exist."""
+    if unknown := sorted(set(forced) - set(GUARDS)):
+        raise DnsError(f"there is no guard {unknown[0]!r}", hint=f"the guards are {', '.join(GUARDS)}")
+    standing = [(name, reason) for name, reason in refusals(plan, observed, state) if name not in forced]
+    if standing:
+        name, reason = standing[0]
+        more = f" (and {len(standing) - 1} more)" if len(standing) > 1 else ""
+        raise GuardRefused(f"{name}: {reason}{more}", hint=f"if that is what you want: --force {name}")
+
+
+def after_plan(plan: ZonePlan, before: Sequence[Record]) -> list[Record]:
+    """The zone's records once the plan is applied."""
+    gone = {change.before.identity for change in plan.changes if change.before}
+    come = [change.after for change in plan.changes if change.after]
+    return [record for record in before if record.identity not in gone] + come
