@@ -57,3 +57,35 @@ class DataReader:
             self._first = False
         self.size += len(piece)
         return piece, rest
+
+
+class DataWriter:
+    """Sends a message: stuffs dots, and lets no bare CR or LF out."""
+
+    __slots__ = ("_held", "_line_begins")
+
+    def __init__(self) -> None:
+        """Begin behind the 354."""
+        self._held = b""
+        self._line_begins = True
+
+    def push(self, piece: bytes) -> bytes:
+        """The octets to send for a piece of the message; BadLineEnding where it must not be sent at all."""
+        data = self._held + piece
+        self._held = b"\r" if data.endswith(b"\r") else b""
+        if self._held:
+            data = data[:-1]
+        if not data:
+            return b""
+        check_line_endings(data)
+        stuffed = data.replace(b"\r\n.", b"\r\n..") if b"\r\n." in data else data
+        if self._line_begins and data.startswith(b"."):
+            stuffed = b"." + stuffed
+        self._line_begins = data.endswith(b"\r\n")
+        return stuffed
+
+    def finish(self) -> bytes:
+        """The end of the message; a last line without CRLF is given one (RFC 5321 §4.1.1.4)."""
+        if self._held:
+            raise BadLineEnding("bare CR at the end of the message")
+        return b".\r\n" if self._line_begins else b"\r\n.\r\n"

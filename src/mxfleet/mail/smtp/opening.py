@@ -1,0 +1,90 @@
+"""How a client session opens: greeting, EHLO, STARTTLS and EHLO again, AUTH (RFC 5321 §3.1, §3.2)."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from mxfleet.mail.reply import Reply
+from mxfleet.mail.smtp import client_events as ours
+from mxfleet.mail.smtp.client_events import ClientConfig, Failed, Ready
+from mxfleet.mail.smtp.delivery import Extensions, Stage
+from mxfleet.mail.smtp.events import StartTls, TlsInfo
+from mxfleet.mail.smtp.sasl import encode
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command, and what its reply will be about; `position` is the recipient's."""
+
+    stage: Stage
+    line: str = field(default="", repr=False)  # AUTH has the password in it
+    position: int = -1
+
+
+Move: TypeAlias = Step | StartTls | Ready | Failed
+"""What comes next: a command, the TLS handshake, or the end of the opening, good or bad."""
+
+
+class Opening:
+    """Each reply leads to the next move."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        """Begin before the greeting."""
+        self._config = config
+        self._tls_refused = False
+        self._authenticated = False
+        self.extensions: Extensions = {}
+        self.tls: TlsInfo | None = None
+
+    def hello(self) -> Step:
+        """The first command, and again inside TLS (RFC 3207 §4.2)."""
+        self.extensions = {}
+        verb = "LHLO" if self._config.protocol == "lmtp" else "EHLO"
+        return Step("hello", f"{verb} {self._config.hostname}")
+
+    def take(self, step: Step, reply: Reply) -> Move:
+        """The reply to a step of the opening, and the move that it leads to."""
+        if step.stage == "greeting" and reply.code == 220:
+            return self.hello()
+        if step.stage == "hello" and reply.code == 250:
+            self.extensions = {} if step.line.startswith("HELO") else _extensions(reply)
+            return self._after_hello()
+        if step.line.startswith("EHLO") and reply.permanent:
+            # RFC 5321 §3.2: a host that does not know EHLO is asked with HELO.
+            return Step("hello", f"HELO {self._config.hostname}")
+        if step.stage == "starttls" and reply.code == 220:
+            return StartTls()
+        if step.stage == "starttls" and not reply.positive and self._config.tls == "opportunistic":
+            self._tls_refused = True
+            return self._after_hello()
+        if step.stage == "auth" and reply.code == 235:
+            self._authenticated = True
+            return self._after_hello()
+        if reply.positive:
+            return Failed(
+                step.stage, Reply(451, "4.5.0", f"The other side answered {reply.code}"), remote=False
+            )
+        return Failed(step.stage, reply, remote=True)
+
+    def _after_hello(self) -> Move:
+        config = self._config
+        if self.tls is None and config.tls != "none" and not self._tls_refused:
+            if "STARTTLS" in self.extensions:
+                return Step("starttls", "STARTTLS")
+            if config.tls == "required":
+                return Failed("starttls", ours.TLS_NOT_OFFERED, remote=False)
+        if config.username and not self._authenticated:
+            return self._authenticate()
+        return Ready(self.extensions)
+
+    def _authenticate(self) -> Move:
+        """RFC 4954 §4, RFC 4616; never in the clear."""
+        if self.tls is None or "PLAIN" not in self.extensions.get("AUTH", "").upper().split():
+            return Failed("auth", ours.AUTH_NOT_OFFERED, remote=False)
+        secret = encode(f"\0{self._config.username}\0{self._config.password}".encode())
+        return Step("auth", f"AUTH PLAIN {secret.decode('ascii')}")
+
+
+def _extensions(reply: Reply) -> Extensions:
+    """The lines of an EHLO reply behind its first (RFC 5321 §4.1.1.1)."""
+    words = (line.partition(" ") for line in reply.text.split("\n")[1:])
+    return {keyword.upper(): parameters.strip() for keyword, _, parameters in words if keyword}
