@@ -1,0 +1,138 @@
+"""Everything secret in a lab, minted once a lab and kept beside its record until `down`; nothing of it is real."""
+
+import base64
+import datetime
+import json
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from mxfleet.lab import access, authority, dnssec
+from mxfleet.lab.plan import BLOCKLIST, PEER_DOMAIN, REVERSE4, REVERSE6, WORLD4, WORLD6, Guest, Plan
+
+PEER_USERS = (f"carol@{PEER_DOMAIN}", f"dave@{PEER_DOMAIN}", f"postmaster@{PEER_DOMAIN}")
+TSIG_OCTETS = 32  # as long as the hash's output (RFC 8945 §8)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A server's chain and key, PEM."""
+
+    chain: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """All keys and passwords of one lab; `zone_keys` maps each zone to the PEM of its signing key."""
+
+    login: tuple[str, str]
+    host_keys: dict[str, tuple[str, str]]
+    users: dict[str, str]
+    tsig: str
+    zone_keys: dict[str, str]
+    authority: str
+    certificates: dict[str, Certificate]
+    peer_dkim: str
+
+
+def served_zones(plan: Plan) -> tuple[str, ...]:
+    """Every zone on `world`: those of the fleet, the reverse ones, and the Internet's own."""
+    own = ("test", PEER_DOMAIN, BLOCKLIST, REVERSE4, REVERSE6)
+    return (dnssec.ROOT, *sorted({*own, *plan.zones}))
+
+
+def load_or_make(plan: Plan, directory: Path, now: datetime.datetime) -> Credentials:
+    """Read the lab's secrets from `directory`, and mint there what is missing."""
+    keep = _Store(directory)
+    (directory / "hostkeys").mkdir(exist_ok=True)
+    (directory / "zones").mkdir(exist_ok=True)
+    root_key = keep.text("authority.key", authority.new_key)
+    root = keep.text("authority.pem", lambda: authority.root_certificate(root_key, now))
+    credentials = Credentials(
+        login=access.key_pair(directory / "id_ed25519", "mxfleet-lab"),
+        host_keys={g.name: access.key_pair(directory / "hostkeys" / g.name, g.name) for g in plan.guests},
+        users=_users((*plan.mailboxes, *PEER_USERS), directory / "credentials.json"),
+        tsig=keep.text("tsig.secret", lambda: base64.b64encode(secrets.token_bytes(TSIG_OCTETS)).decode()),
+        zone_keys={z: keep.text(f"zones/{file_stem(z)}.pem", dnssec.new_key) for z in served_zones(plan)},
+        authority=root,
+        certificates={
+            guest.name: _certificate(guest, keep, root, root_key, now)
+            for guest in plan.guests
+            if guest.role != "node"
+        },
+        peer_dkim=keep.text("peer-dkim.pem", _rsa_key),
+    )
+    _publish(plan, credentials, directory)
+    return credentials
+
+
+def dkim_record(pem: str) -> str:
+    """The value of the TXT record for an RSA key (RFC 6376 §3.6.1)."""
+    public = load_pem_private_key(pem.encode(), None).public_key()
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return f"v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}"
+
+
+def file_stem(zone: str) -> str:
+    """A zone's name as files bear it: the root's would be a dot."""
+    return "root" if zone == dnssec.ROOT else zone
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """A directory of secrets that is filled on first use."""
+
+    directory: Path
+
+    def text(self, name: str, make: Callable[[], str]) -> str:
+        """The file's content, made and kept where it is not there."""
+        path = self.directory / name
+        if not path.exists():
+            access.write_private(path, make())
+        return path.read_text(encoding="ascii")
+
+
+def _users(addresses: Iterable[str], path: Path) -> dict[str, str]:
+    known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["users"] if path.exists() else {}
+    return {address: known.get(address) or secrets.token_urlsafe(12) for address in addresses}
+
+
+def _certificate(guest: Guest, keep: _Store, root: str, root_key: str, now: datetime.datetime) -> Certificate:
+    key = keep.text(f"{guest.name}.key", authority.new_key)
+    chain = keep.text(
+        f"{guest.name}.pem", lambda: authority.certificate(guest.hostname, key, root, root_key, now)
+    )
+    return Certificate(chain, key)
+
+
+def _rsa_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _publish(plan: Plan, credentials: Credentials, directory: Path) -> None:
+    """Write what others read: users and TSIG key, root hints and anchor, ssh's files."""
+    shown = {
+        "users": credentials.users,
+        "tsig": {"name": plan.key_name, "algorithm": plan.algorithm, "secret": credentials.tsig},
+    }
+    access.write_private(directory / "credentials.json", json.dumps(shown, indent=2) + "\n")
+    hints = f". 3600 IN NS ns1.test.\nns1.test. 3600 IN A {WORLD4}\nns1.test. 3600 IN AAAA {WORLD6}\n"
+    (directory / "root.hints").write_text(hints, encoding="ascii")
+    anchor = dnssec.trust_anchor(credentials.zone_keys[dnssec.ROOT])
+    (directory / "root.key").write_text(anchor, encoding="ascii")
+    (directory / "ssh").mkdir(mode=0o700, exist_ok=True)
+    known = access.known_hosts((guest, credentials.host_keys[guest.name][1]) for guest in plan.guests)
+    (directory / "known_hosts").write_text(known, encoding="ascii")
+    (directory / "ssh_config").write_text(access.configuration(plan.guests, directory), encoding="ascii")

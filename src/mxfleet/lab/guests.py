@@ -1,0 +1,152 @@
+"""Boot a guest, find it, run something in it, cut its power."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from mxfleet.errors import LabError
+from mxfleet.lab import cgroup, keeper, network, root
+from mxfleet.lab.command import attempt
+from mxfleet.lab.plan import PREFIX, Guest
+from mxfleet.lab.state import DIRECTORY
+
+KEEPER = DIRECTORY / "keeper.sock"
+KEEPER_GROUP = f"{PREFIX}keeper"
+CAPABILITIES = "CAP_NET_ADMIN,CAP_IPC_LOCK,CAP_SYS_NICE"
+"""Beyond nspawn's own: nftables and addresses; locked memory; keepalived's scheduling."""
+NSPAWN_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # else the guest cannot set net.* sysctls
+}
+GUEST_ENVIRONMENT = {"PATH": NSPAWN_ENVIRONMENT["PATH"], "HOME": "/root", "LANG": "C.UTF-8"}
+
+
+def nspawn(guest: Guest) -> list[str]:
+    """The systemd-nspawn command line of one guest."""
+    return [
+        "systemd-nspawn", "--quiet", "--keep-unit", "--register=no", "--boot",
+        "--kill-signal=SIGRTMIN+3", "--link-journal=no", "--resolv-conf=off", "--timezone=off",
+        f"--directory={root.directory(guest.name)}",
+        f"--network-namespace-path=/run/netns/{guest.machine}",
+        f"--machine={guest.machine}", f"--hostname={guest.name}", f"--capability={CAPABILITIES}",
+    ]  # fmt: skip
+
+
+def boot(guest: Guest, tree: cgroup.Tree) -> int:
+    """Start the guest in its own control group; the pid of its nspawn."""
+    wish = {
+        "group": str(cgroup.group(tree, guest.machine)),
+        "arguments": nspawn(guest),
+        "environment": NSPAWN_ENVIRONMENT,
+        "log": str(DIRECTORY / f"{guest.name}.console"),
+    }
+    try:
+        return keeper.request(KEEPER, wish)
+    except (ConnectionRefusedError, FileNotFoundError):
+        start_keeper(tree)
+        return keeper.request(KEEPER, wish)
+
+
+def start_keeper(tree: cgroup.Tree) -> None:
+    """Start the parent of all guests, in a control group of its own."""
+    with contextlib.suppress(FileNotFoundError):
+        KEEPER.unlink()
+    enter = 'echo 0 > "$0/cgroup.procs" && exec "$@"'
+    module = [sys.executable, "-I", "-m", "mxfleet.lab.keeper", str(KEEPER)]
+    cgroup.start_detached(["sh", "-c", enter, str(cgroup.group(tree, KEEPER_GROUP)), *module])
+    if not cgroup.wait_until(KEEPER.exists, seconds=10):
+        raise LabError("the keeper of the guests did not start", hint="mxfleet lab down, then up again")
+
+
+def init_pid(guest: str) -> int:
+    """The guest's PID 1 as the host numbers it; raises LabError where the guest does not run."""
+    payload = cgroup.here().root / f"{PREFIX}{guest}" / "payload"
+    for pid in cgroup.processes(payload):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+                if line.startswith("NSpid:") and line.split()[2:] == ["1"]:
+                    return pid
+    raise LabError(f"guest {guest} does not run", hint=f"mxfleet lab power-on {guest}")
+
+
+def runs(guest: str) -> bool:
+    """Whether anything of the guest runs."""
+    return cgroup.populated(cgroup.here().root / f"{PREFIX}{guest}")
+
+
+def run(
+    guest: str,
+    command: Sequence[str],
+    input: bytes = b"",  # noqa: A002  (as subprocess.run calls it)
+    timeout: float = 60,
+    check: bool = False,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command as root inside the guest, with a clean environment; output is bytes.
+
+    `check` raises LabError on any exit code but 0. A command that takes longer than `timeout` seconds is
+    ended and raises LabError.
+    """
+    words = enter(guest, command)
+    try:
+        done = subprocess.run(words, input=input, capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{guest}: {' '.join(command)}: no end after {timeout:.0f} s") from error
+    if check and done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise LabError(f"{guest}: {' '.join(command)} failed ({done.returncode}): {'; '.join(said)}")
+    return done
+
+
+def enter(guest: str, command: Sequence[str]) -> list[str]:
+    """The command line that runs `command` inside the guest, for a subprocess of the caller's own."""
+    namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+    environment = [f"{name}={value}" for name, value in GUEST_ENVIRONMENT.items()]
+    target = ["nsenter", "--target", str(init_pid(guest)), *namespaces, "--wd=/"]
+    return [*target, "env", "-i", *environment, *command]
+
+
+def power_off(guest: Guest, tree: cgroup.Tree) -> float:
+    """Cut the guest's power: its port goes down first, then everything in it ends; the moment (monotonic).
+
+    Killing alone is not a power failure: the namespace would keep the addresses and go on answering.
+    """
+    network.port(guest.name, "down")
+    moment = time.monotonic()
+    cgroup.kill(tree.root / guest.machine)
+    return moment
+
+
+def power_on(guest: Guest, tree: cgroup.Tree) -> None:
+    """Boot a guest from its own disk, with a network namespace that remembers nothing, as a machine would."""
+    cgroup.kill(tree.root / guest.machine)
+    cgroup.remove_groups(tree.root / guest.machine)
+    network.forget(guest)
+    network.build([guest])
+    boot(guest, tree)
+
+
+def console(guest: str) -> str:
+    """The end of what the guest wrote to its console: why it did not boot."""
+    with contextlib.suppress(OSError):
+        return (DIRECTORY / f"{guest}.console").read_text(encoding="utf-8", errors="replace")[-2000:]
+    return ""
+
+
+def remove_traces() -> None:
+    """Remove what nspawn itself leaves on the host under /run/systemd/nspawn; the roots are still mounted."""
+    runtime = Path("/run/systemd/nspawn")
+    for point in root.mounted():
+        status = point.stat()
+        (runtime / "locks" / f"inode-{status.st_dev}:{status.st_ino}").unlink(missing_ok=True)
+    for path in runtime.glob(f"*/{PREFIX}*"):
+        if path.is_mount():
+            attempt(["umount", str(path)])
+        with contextlib.suppress(OSError):
+            path.rmdir()
+    for path in (runtime / "locks", runtime / "propagate", runtime / "unix-export", runtime):
+        with contextlib.suppress(OSError):  # others' machines may use it
+            path.rmdir()

@@ -1,0 +1,53 @@
+"""How the lab stands now: its record, and what is observed of each guest."""
+
+from typing import Any
+
+from mxfleet.lab import faults, guests, network, services
+from mxfleet.lab.plan import guests_of
+from mxfleet.lab.state import Record
+
+
+def facts(record: Record) -> dict[str, Any]:
+    """The record's facts with, for each guest, `runs`, `cable`, `isolated`, `answers` and `holds` (service)."""
+    ports, isolated, service = network.port_states(), faults.isolated(), set(record.facts["service"])
+    observed = dict(record.facts)
+    observed["guests"] = {}
+    for guest in guests_of(record.facts):
+        runs = guests.runs(guest.name)
+        address, port = services.ports(guest)[0]
+        observed["guests"][guest.name] = record.facts["guests"][guest.name] | {
+            "runs": runs,
+            "cable": "up" if ports.get(guest.name) else "down",
+            "isolated": guest.name in isolated,
+            "answers": runs and services.answers(address, port),
+            "holds": sorted(network.addresses(guest) & service) if runs else [],
+            "serves": services.SERVES[guest.role],
+        }
+    return observed
+
+
+def told(facts: dict[str, Any]) -> str:
+    """The same for a person: one line a guest, then where the files are."""
+    lines = [f"lab for fleet {facts['fleet']} ({facts['inventory']}), owned by {facts['owner']}"]
+    if not facts["complete"]:
+        lines.append("half-made: mxfleet lab up completes it")
+    lines += [_line(name, guest) for name, guest in facts["guests"].items()]
+    lines.append(f"ssh          ssh -F {facts['ssh_config']} mx1, or: mxfleet lab ssh mx1")
+    lines.append(f"credentials  {facts['credentials']}")
+    return "\n".join(lines)
+
+
+def _line(name: str, guest: dict[str, Any]) -> str:
+    troubles = [
+        word
+        for word, holds in (
+            ("off", not guest["runs"]),
+            ("cut off", guest["runs"] and guest["cable"] == "down"),
+            ("isolated from its peers", guest["isolated"]),
+            ("does not answer", guest["runs"] and guest["cable"] == "up" and not guest["answers"]),
+        )
+        if holds
+    ]
+    state = ", ".join(troubles) or "up"
+    holding = f"; holds {' '.join(guest['holds'])}" if guest["holds"] else ""
+    return f"{name:<7} {' '.join(guest['addresses'][:2]):<28} {guest['hostname']:<17} {state}{holding}  [{guest['serves']}]"
