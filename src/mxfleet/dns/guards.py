@@ -1,6 +1,6 @@
 """Plans that would lose mail are refused by name; `--force ID` lets one guard pass, never all of them."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mxfleet.dns.families import Family, selector_name
@@ -74,7 +74,7 @@ GUARDS: dict[str, Guard] = {
 }
 
 
-def refusals(plan: Plan, observed: dict[str, Sequence[Record]], state: State) -> list[tuple[str, str]]:
+def refusals(plan: Plan, observed: Mapping[str, Sequence[Record]], state: State) -> list[tuple[str, str]]:
     """Every (guard id, reason) that stands against the plan; pure."""
     found = []
     for zone in plan.zones:
@@ -85,7 +85,7 @@ def refusals(plan: Plan, observed: dict[str, Sequence[Record]], state: State) ->
 
 
 def refuse_unsafe(
-    plan: Plan, observed: dict[str, Sequence[Record]], state: State, forced: Collection[str]
+    plan: Plan, observed: Mapping[str, Sequence[Record]], state: State, forced: Collection[str]
 ) -> None:
     """Raise GuardRefused with the first refusal that is not forced; DnsError for a guard that does not exist."""
     if unknown := sorted(set(forced) - set(GUARDS)):

@@ -1,0 +1,170 @@
+"""Reading, planning and applying for a whole fleet: the effects around the pure plan."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import dns.name
+import dns.tsig
+
+from mxfleet.dns.activation import PATIENCE, Activation, activate_visible
+from mxfleet.dns.desired import desired
+from mxfleet.dns.families import our_names, selector_name
+from mxfleet.dns.guards import refuse_unsafe
+from mxfleet.dns.plan import Plan, ZonePlan, plan_zone
+from mxfleet.dns.providers.protocol import Provider, Snapshot
+from mxfleet.dns.providers.rfc2136 import Rfc2136Provider
+from mxfleet.dns.providers.transport import Server
+from mxfleet.dns.records import Identity
+from mxfleet.errors import DnsError, FleetError, PlanStale
+from mxfleet.fleet.model import Fleet, Zone
+from mxfleet.keys.facts import Moved, RecordsIntended, RecordsRemoved
+from mxfleet.keys.ledger import Clock, Writer, writing
+from mxfleet.keys.lifecycle import KeyState
+from mxfleet.keys.secrets import resolve
+from mxfleet.keys.state import State
+from mxfleet.keys.vault import Vault
+
+Providers = Mapping[str, Provider]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan and the zones as they were read for it."""
+
+    plan: Plan
+    snapshots: Mapping[str, Snapshot]
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What `publish` did: the plan, the number of changes made, and what became of the keys."""
+
+    plan: Plan
+    changes: int
+    activation: Activation
+
+
+def providers_for(
+    fleet: Fleet, vault: Vault, environment: Mapping[str, str], root: Path = Path()
+) -> dict[str, Provider]:
+    """Zone name → provider with its credentials; raises StateMissing where a secret is not there."""
+    return {zone.name: _provider(zone, vault, environment, root) for zone in fleet.zones}
+
+
+def make_plan(
+    fleet: Fleet, state: State, providers: Providers, *, zones: Collection[str] = (), adopt: bool = False
+) -> Planned:
+    """Read the fleet's zones (or those named) and plan; raises DnsError, FleetError for a zone not in the fleet."""
+    if unknown := [zone for zone in zones if zone not in providers]:
+        raise FleetError(
+            f"fleet {fleet.name!r} has no zone {unknown[0]!r}", hint=f"its zones are {', '.join(providers)}"
+        )
+    wanted, names = desired(fleet, state), our_names(fleet, state)
+    snapshots: dict[str, Snapshot] = {}
+    plans: list[ZonePlan] = []
+    for zone, items in wanted.zones:
+        if zones and zone not in zones:
+            continue
+        ours = ours_in(state, zone)
+        inside = {name for name in names.all if name == zone or name.endswith(f".{zone}")}
+        interesting = {item.record.name for item in items} | {name for name, _, _ in ours} | inside
+        snapshots[zone] = providers[zone].read(zone, interesting)
+        plans.append(plan_zone(zone, items, snapshots[zone].records, ours, names, adopt=adopt))
+    return Planned(Plan(fleet.name, tuple(plans), wanted.elsewhere), snapshots, state)
+
+
+def apply_plan(
+    planned: Planned, writer: Writer, providers: Providers, *, forced: Collection[str] = (), expect: str = ""
+) -> int:
+    """Make the plan true, zone by zone; returns the number of changes.
+
+    What is about to be written stands in the ledger before the zone is touched. Raises DnsError for values in
+    dispute, GuardRefused, PlanStale (also where the plan is not the one whose checksum was expected).
+    """
+    _refuse_other(planned.plan, expect)
+    _refuse_disputed(planned.plan)
+    observed = {zone: snapshot.records for zone, snapshot in planned.snapshots.items()}
+    refuse_unsafe(planned.plan, observed, planned.state, forced)
+    for zone in planned.plan.zones:
+        _apply_zone(zone, planned.snapshots[zone.zone], writer, providers[zone.zone])
+    _mark_published(planned.plan, writer)
+    return sum(len(zone.changes) for zone in planned.plan.zones)
+
+
+def publish(
+    fleet: Fleet,
+    environment: Mapping[str, str],
+    clock: Clock,
+    root: Path = Path(),
+    *,
+    by: str = "mxfleet lab up",
+    adopt: bool = False,
+    patience: float = PATIENCE,
+) -> Published:
+    """Plan, apply, and make active what all authoritative servers show: the one step between keys and deploy."""
+    providers = providers_for(fleet, Vault.of(fleet, root), environment, root)
+    with writing(root / fleet.state_directory, clock, by, fleet.name) as writer:
+        planned = make_plan(fleet, writer.state, providers, adopt=adopt)
+        changes = apply_plan(planned, writer, providers)
+        return Published(planned.plan, changes, activate_visible(fleet, writer, patience=patience))
+
+
+def ours_in(state: State, zone: str) -> frozenset[Identity]:
+    """The values in the zone that the ledger says we wrote."""
+    return frozenset((name, kind, value) for where, name, kind, value in state.records if where == zone)
+
+
+def _apply_zone(zone: ZonePlan, snapshot: Snapshot, writer: Writer, provider: Provider) -> None:
+    come = [change.after for change in zone.changes if change.after] + list(zone.claimed)
+    gone = [change.before.identity for change in zone.changes if change.before]
+    kept = {record.identity for record in come}
+    ours = ours_in(writer.state, zone.zone)
+    if zone.changes or not kept <= ours:
+        writer.append(
+            RecordsIntended(
+                zone=zone.zone, creates=tuple(sorted(kept - ours)), deletes=tuple(sorted(set(gone) - kept))
+            )
+        )
+    provider.apply(zone.zone, zone.changes, snapshot)
+    if away := tuple(sorted(set(gone) - kept)):
+        writer.append(RecordsRemoved(zone=zone.zone, values=away))
+
+
+def _mark_published(plan: Plan, writer: Writer) -> None:
+    """A minted key whose zone was just brought to what is wanted is in DNS now."""
+    state = writer.state
+    zones = [zone.zone for zone in plan.zones]
+    ours = {name for zone in zones for name, _, _ in ours_in(state, zone)}
+    minted = [key for key in state.dkim() if key.state is KeyState.MINTED]
+    done = [key for key in minted if selector_name(key.owner, key.label) in ours]
+    writer.append(*(Moved(key=key.id, state=KeyState.PUBLISHED) for key in done))
+
+
+def _refuse_other(plan: Plan, expect: str) -> None:
+    if expect and expect != plan.checksum:
+        raise PlanStale(
+            f"the plan is {plan.checksum} now, not {expect}: zone, ledger or inventory changed since",
+            hint="mxfleet dns plan",
+        )
+
+
+def _refuse_disputed(plan: Plan) -> None:
+    disputed = [conflict for zone in plan.zones for conflict in zone.conflicts]
+    if disputed:
+        more = f" (and {len(disputed) - 1} more)" if len(disputed) > 1 else ""
+        raise DnsError(
+            f"{disputed[0].record} was not written by mxfleet{more}: nothing was changed",
+            hint="mxfleet dns plan shows all; with --adopt they are replaced",
+        )
+
+
+def _provider(zone: Zone, vault: Vault, environment: Mapping[str, str], root: Path) -> Provider:
+    how = zone.provider
+    secret = resolve(how.key, vault, environment, root).decode("ascii", "replace").strip()
+    try:
+        key = dns.tsig.Key(how.key_name, secret, how.algorithm)
+    except ValueError as error:  # binascii.Error is one
+        raise DnsError(f"the TSIG secret for zone {zone.name} is not base64: {error}") from error
+    return Rfc2136Provider(Server(how.server, how.port, key))
