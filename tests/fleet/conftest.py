@@ -21,6 +21,7 @@ from mxfleet.keys.secrets import resolve
 from mxfleet.keys.vault import Vault
 from mxfleet.render import File, directories, render
 from mxfleet.render.inputs import Inputs, gather
+from mxfleet.render.release import version_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOT_ZONE = (".", "SOA")
@@ -55,9 +56,7 @@ def signing(fleet: Fleet) -> Signing:
 @pytest.fixture(scope="session")
 def release() -> str:
     """The version that a deploy from this checkout would bring."""
-    from mxfleet.release import version
-
-    return version(ROOT)
+    return version_of(ROOT)
 
 
 @pytest.fixture(scope="session")
