@@ -52,7 +52,7 @@ class Record:
 
     def rdata(self) -> dns.rdata.Rdata:
         """The value for dnspython, as the server holds it."""
-        return dns.rdata.from_text(dns.rdataclass.IN, self.type, self.raw or self.value, origin=dns.name.root)
+        return dns.rdata.from_text(dns.rdataclass.IN, self.type, self.raw or self.value, relativize=False)
 
     def __str__(self) -> str:
         """The record as a line of a zone file."""
@@ -82,7 +82,7 @@ def pointer(value: Address, ttl: int, target: str) -> Record:
 def from_rdata(name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> Record:
     """A record as a server gave it: its value made comparable, the original kept."""
     kind = dns.rdatatype.to_text(rdata.rdtype)
-    raw = rdata.to_text(origin=dns.name.root, relativize=False)
+    raw = rdata.to_text(relativize=False)
     value = quoted(b"".join(rdata.strings)) if isinstance(rdata, TXT) else raw
     if kind in TARGETS:
         value = value.lower()

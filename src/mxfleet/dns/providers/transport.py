@@ -85,7 +85,7 @@ class Server:
         if code == dns.rcode.NOERROR:
             return
         reasons = {
-            dns.rcode.REFUSED: f"it does not let the key {self.key_name} do that",
+            dns.rcode.REFUSED: f"it does not let the key {self.key_name} do that, or its own rules forbid the change; see its log",
             dns.rcode.NOTAUTH: f"it is not primary for the zone, or does not know the key {self.key_name}",
             dns.rcode.NOTZONE: "a name lies outside of the zone",
             dns.rcode.SERVFAIL: "it failed by itself; see its log",
@@ -97,9 +97,10 @@ class Server:
     def _trouble(self, error: Exception, what: str = "") -> DnsError:
         during = f" during the {what}" if what else ""
         match error:
-            case dns.tsig.PeerBadKey():
+            case dns.tsig.PeerBadKey():  # Knot says so too of a key that may not do this
                 return DnsError(
-                    f"{self} does not know the key {self.key_name}", hint="name it in its configuration"
+                    f"{self} does not know the key {self.key_name}, or does not let it do this",
+                    hint="name the key and what it may do in the server's configuration",
                 )
             case dns.tsig.PeerBadSignature() | dns.tsig.BadSignature():
                 return DnsError(f"{self} and we have different secrets for the key {self.key_name}")

@@ -1,0 +1,165 @@
+"""What every DNS provider must do, on real servers; a missing server is a failure, never a silent pass."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import dns.tsig
+import pytest
+
+from mxfleet.dns.families import Family
+from mxfleet.dns.plan import Change
+from mxfleet.dns.providers.protocol import Provider
+from mxfleet.dns.providers.rfc2136 import Rfc2136Provider
+from mxfleet.dns.providers.transport import Server
+from mxfleet.dns.records import Record, mx, txt
+from mxfleet.errors import DnsError, PlanStale
+from tests.contract import nameservers
+from tests.contract.nameservers import Nameserver, zone_text
+
+ZONE = "corp.test"
+FOREIGN = '@ TXT "verification=a; b" "c"'
+KEY = "r20261124-7f3c9a._domainkey.corp.test"
+LONG = b"v=DKIM1; k=rsa; p=" + b"A" * 400 + b'"\\\x00\xff;'
+NAMES = {ZONE, KEY, "mx.corp.test"}
+
+
+@pytest.fixture(params=["knot", "knot without transfers", "bind", "bind without transfers"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Nameserver]:
+    kind, _, limited = request.param.partition(" ")
+    zones = {ZONE: zone_text(ZONE, FOREIGN, "@ MX 5 old", "old A 10.0.0.2", "mx A 10.0.0.1")}
+    with nameservers.running(kind, tmp_path, zones, transfers=not limited) as running:
+        yield running
+
+
+@pytest.fixture
+def provider(server: Nameserver) -> Provider:
+    return Rfc2136Provider(Server("127.0.0.1", server.port, server.key))
+
+
+def values(provider: Provider, name: str, kind: str) -> list[str]:
+    return sorted(record.value for record in provider.read(ZONE, NAMES).rrset(name, kind))
+
+
+def come(record: Record) -> Change:
+    return Change(None, record, Family.DKIM, "test")
+
+
+def go(record: Record) -> Change:
+    return Change(record, None, Family.DKIM, "test")
+
+
+def test_reads_what_is_there_with_text_joined_and_the_original_kept(provider: Provider) -> None:
+    snapshot = provider.read(ZONE, NAMES)
+    [record] = snapshot.rrset(ZONE, "TXT")
+    assert record.value == '"verification=a; bc"'
+    assert record.raw == '"verification=a; b" "c"'
+    assert record.octets == b"verification=a; bc"
+    assert snapshot.rrset(ZONE, "MX")[0].value == "5 old.corp.test."
+    assert snapshot.serial == 1
+
+
+def test_text_of_any_octets_and_length_comes_back_as_it_was(provider: Provider) -> None:
+    record = txt(KEY, 60, LONG)
+    provider.apply(ZONE, [come(record)], provider.read(ZONE, NAMES))
+    [found] = provider.read(ZONE, NAMES).rrset(KEY, "TXT")
+    assert found == record
+    assert found.octets == LONG
+
+
+def test_a_foreign_value_beside_ours_survives_coming_and_going(provider: Provider) -> None:
+    ours = txt(ZONE, 300, b"v=spf1 -all")
+    provider.apply(ZONE, [come(ours)], provider.read(ZONE, NAMES))
+    assert values(provider, ZONE, "TXT") == ['"v=spf1 -all"', '"verification=a; bc"']
+    provider.apply(ZONE, [go(ours)], provider.read(ZONE, NAMES))
+    assert values(provider, ZONE, "TXT") == ['"verification=a; bc"']
+
+
+def test_a_value_in_other_chunks_than_ours_can_be_removed(provider: Provider) -> None:
+    [record] = provider.read(ZONE, NAMES).rrset(ZONE, "TXT")
+    provider.apply(ZONE, [go(record)], provider.read(ZONE, NAMES))
+    assert values(provider, ZONE, "TXT") == []
+
+
+def test_one_value_replaces_another(provider: Provider) -> None:
+    snapshot = provider.read(ZONE, NAMES)
+    [old] = snapshot.rrset(ZONE, "MX")
+    provider.apply(ZONE, [Change(old, mx(ZONE, 300, 10, "mx.corp.test"), Family.MX, "test")], snapshot)
+    assert values(provider, ZONE, "MX") == ["10 mx.corp.test."]
+
+
+def test_the_null_mx_can_be_published(provider: Provider) -> None:
+    snapshot = provider.read(ZONE, NAMES)
+    [old] = snapshot.rrset(ZONE, "MX")
+    provider.apply(ZONE, [Change(old, mx(ZONE, 300, 0, ""), Family.MX, "test")], snapshot)
+    assert values(provider, ZONE, "MX") == ["0 ."]
+
+
+def test_a_new_ttl_holds_for_all_values_of_the_name(provider: Provider) -> None:
+    provider.apply(ZONE, [come(mx(ZONE, 300, 10, "mx.corp.test"))], provider.read(ZONE, NAMES))
+    snapshot = provider.read(ZONE, NAMES)
+    retimed = [
+        Change(record, dataclasses.replace(record, ttl=60), Family.MX, "its TTL")
+        for record in snapshot.rrset(ZONE, "MX")
+    ]
+    provider.apply(ZONE, retimed, snapshot)
+    after = provider.read(ZONE, NAMES).rrset(ZONE, "MX")
+    assert sorted((record.value, record.ttl) for record in after) == [
+        ("10 mx.corp.test.", 60),
+        ("5 old.corp.test.", 60),
+    ]
+
+
+def test_a_change_by_somebody_else_in_between_refuses_the_whole_plan(provider: Provider) -> None:
+    before = provider.read(ZONE, NAMES)
+    provider.apply(ZONE, [come(txt(ZONE, 300, b"somebody else"))], before)
+    with pytest.raises(PlanStale, match=r"zone corp\.test was changed by somebody else since it was read"):
+        provider.apply(ZONE, [come(txt(KEY, 60, LONG)), come(txt(ZONE, 300, b"v=spf1 -all"))], before)
+    assert values(provider, KEY, "TXT") == []  # not even the part that would have fitted
+
+
+def test_a_second_apply_of_one_plan_is_refused_and_not_doubled(provider: Provider) -> None:
+    before = provider.read(ZONE, NAMES)
+    provider.apply(ZONE, [come(txt(KEY, 60, LONG))], before)
+    with pytest.raises(PlanStale):
+        provider.apply(ZONE, [come(txt(KEY, 60, LONG))], before)
+    assert len(values(provider, KEY, "TXT")) == 1
+
+
+def test_a_wrong_secret_is_named(server: Nameserver) -> None:
+    wrong = Rfc2136Provider(
+        Server("127.0.0.1", server.port, dns.tsig.Key("mxfleet.", b"wrong", "hmac-sha256"))
+    )
+    with pytest.raises(DnsError, match=r"we have different secrets for the key mxfleet\."):
+        wrong.read(ZONE, NAMES)
+
+
+def test_an_unknown_key_is_named(server: Nameserver) -> None:
+    wrong = Rfc2136Provider(Server("127.0.0.1", server.port, dns.tsig.Key("other.", b"wrong", "hmac-sha256")))
+    with pytest.raises(DnsError, match=r"does not know the key other\., or does not let it do this"):
+        wrong.read(ZONE, NAMES)
+
+
+def test_a_zone_that_the_server_does_not_have_is_named(provider: Provider) -> None:
+    with pytest.raises(DnsError, match=r"refused the reading of zone else\.test: (REFUSED|NOTAUTH)"):
+        provider.read("else.test", {"else.test"})
+    snapshot = dataclasses.replace(provider.read(ZONE, NAMES), zone="else.test", records=())
+    with pytest.raises(DnsError, match=r"refused the update of zone else\.test: NOTAUTH, it is not primary"):
+        provider.apply("else.test", [come(txt("a.else.test", 60, b"x"))], snapshot)
+
+
+def test_a_name_outside_of_the_zone_is_refused(provider: Provider) -> None:
+    with pytest.raises(DnsError, match="NOTZONE, a name lies outside of the zone"):
+        provider.apply(ZONE, [come(txt("a.else.test", 60, b"x"))], provider.read(ZONE, NAMES))
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    port = nameservers.free_port()
+    nobody = Rfc2136Provider(Server("127.0.0.1", port, dns.tsig.Key("mxfleet.", b"x", "hmac-sha256")))
+    with pytest.raises(DnsError, match=rf"127\.0\.0\.1 port {port} cannot be reached"):
+        nobody.read(ZONE, NAMES)
+
+
+def test_nothing_to_change_is_no_message_at_all() -> None:
+    nobody = Rfc2136Provider(Server("192.0.2.1", 1, dns.tsig.Key("mxfleet.", b"x", "hmac-sha256")))
+    nobody.apply(ZONE, [], None)  # type: ignore[arg-type]
