@@ -4,3 +4,5 @@ from pyinfra import config
 
 config.REQUIRE_PYINFRA_VERSION = "~=3.10"
 config.FAIL_PERCENT = 0  # one broken node stops the roll
+config.SUDO = True
+config.CONNECT_TIMEOUT = 5

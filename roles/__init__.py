@@ -1,1 +1,8 @@
-"""pyinfra roles: one module a role, each with install, configure and activate."""
+"""pyinfra only: one module a role, each with the steps install, configure, activate."""
+
+from collections.abc import Generator
+
+from pyinfra.api.command import PyinfraCommand
+
+Commands = Generator[PyinfraCommand, None, None]
+"""What an operation yields."""

@@ -1,0 +1,57 @@
+"""smtp: the release of mxd, its settings, keys and accounts; restarted when it runs something else than is in place."""
+
+import shlex
+
+from pyinfra.api import operation
+from pyinfra.api.command import StringCommand
+
+from mxfleet.render.smtp import CURRENT, RELEASES, SERVICE
+from roles import Commands, facts, operations, shell, target
+from roles.rolling import Turn
+
+
+def install() -> None:
+    """The release beside the running one."""
+    operations.release_unpacked(name="install: the release is unpacked")
+
+
+def configure(turn: Turn) -> None:
+    """Settings, signing keys, accounts and units; what does not belong there is removed."""
+    operations.files_are_rendered(
+        name=f"{turn}, smtp: settings, keys and accounts are the fleet's", turn=turn, role="smtp"
+    )
+
+
+def activate(turn: Turn) -> None:
+    """The release is current, and the exchange runs it with everything that is in place."""
+    exchange(name=f"{turn}, smtp: the exchange runs what is in place", turn=turn)
+
+
+@operation()
+def exchange(turn: Turn) -> Commands:
+    """The link is turned, then the service restarted; its sockets stay open unless they themselves changed."""
+    if not turn.mine:
+        return
+    desired, before = target.here(), facts.observe().release
+    if before != desired.release:
+        facts.forget()
+        yield StringCommand(shell.make_current(RELEASES, CURRENT, desired.release, before))
+    wrong = {difference.subject for difference in facts.differing("smtp", "unit")}
+    if wrong:
+        facts.forget()
+        yield StringCommand(restart([unit.name for unit in desired.units if unit.role == "smtp"], wrong))
+    if strays := [difference.subject for difference in facts.differing("smtp", "stray")]:
+        facts.forget()
+        yield StringCommand("rm -f -- " + shlex.join(strays))
+
+
+def restart(units: list[str], wrong: set[str]) -> str:
+    """Shell that restarts the service alone where it can; a changed socket needs all of them closed for a moment."""
+    sockets = [unit for unit in units if unit != SERVICE]
+    enable = f"systemctl enable --quiet {' '.join(units)}"
+    if not wrong & set(sockets):
+        return f"{enable}; systemctl restart {SERVICE}"
+    return (
+        f"{enable}; systemctl stop {SERVICE} {' '.join(sockets)}"
+        f" && systemctl start {' '.join(sockets)} && systemctl start {SERVICE}"
+    )

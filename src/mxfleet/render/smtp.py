@@ -1,0 +1,76 @@
+"""The smtp role's files: the service's settings, its keys and accounts, and its units."""
+
+from collections.abc import Iterator
+
+from mxfleet.fleet.routes import Smtp
+from mxfleet.fleet.secrets import SecretReference
+from mxfleet.render import tls
+from mxfleet.render.file import File, mark
+from mxfleet.render.view import View
+
+SETTINGS = "/etc/mxfleet/mxd.toml"
+ACCOUNTS = "/etc/mxfleet/accounts.toml"
+RELEASES = "/opt/mxfleet/releases"
+CURRENT = "/opt/mxfleet/current"
+SERVICE = "mxd.service"
+
+
+def sockets(view: View) -> dict[str, tuple[int, str]]:
+    """Socket units with port and descriptor name; submission only where somebody may submit."""
+    units = {"mxd-smtp.socket": (25, "smtp"), "mxd-health.socket": (8025, "health")}
+    if view.fleet.accounts:
+        units["mxd-submissions.socket"] = (465, "submissions")  # RFC 8314 §3.3
+        units["mxd-submission.socket"] = (587, "submission")  # RFC 6409 §3.1
+    return units
+
+
+def unit_files(view: View) -> Iterator[File]:
+    """The service, sandboxed, and its sockets, which systemd keeps open while the service restarts."""
+    yield view.file("smtp", f"/etc/systemd/system/{SERVICE}", values={"sockets": sorted(sockets(view))})
+    for unit, (port, name) in sockets(view).items():
+        text = view.template("/etc/systemd/system/mxd.socket", port=port, name=name)
+        yield File(role="smtp", path=f"/etc/systemd/system/{unit}", text=text)
+
+
+def files(view: View) -> Iterator[File]:
+    """Secrets first, the settings that name them last, tested by the release that will read them."""
+    yield from unit_files(view)
+    for key in view.signing.dkim:
+        path = dkim_path(key.domain, key.selector)
+        yield _secret(path, mark(key.secret) + "\n", (key.secret,))
+    for domain in view.fleet.domains:
+        if isinstance(domain.route, Smtp) and domain.route.password:
+            password = domain.route.password
+            yield _secret(route_password_path(domain.name), mark(password) + "\n", (password,))
+    if view.fleet.accounts:
+        secrets = tuple(account.secret for account in view.fleet.accounts)
+        yield _secret(ACCOUNTS, view.template(ACCOUNTS, mark=mark), secrets)
+    else:
+        yield _secret(ACCOUNTS, "# nobody may submit here\n", ())
+    yield view.file(
+        "smtp",
+        SETTINGS,
+        group="mxd",
+        mode=0o640,
+        check=f"{RELEASES}/{view.release}/venv/bin/mxd check {{}}",
+        late=True,
+        values={
+            "certificates": tls.served(view),
+            "dkim_path": dkim_path,
+            "password_path": route_password_path,
+        },
+    )
+
+
+def dkim_path(domain: str, selector: str) -> str:
+    """Where a signing key is on a node."""
+    return f"/etc/mxfleet/dkim/{domain}/{selector}.pem"
+
+
+def route_password_path(domain: str) -> str:
+    """Where the password for a domain's next hop is on a node."""
+    return f"/etc/mxfleet/routes/{domain}"
+
+
+def _secret(path: str, text: str, secrets: tuple[SecretReference, ...]) -> File:
+    return File(role="smtp", path=path, text=text, group="mxd", mode=0o640, secrets=secrets)
