@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mxfleet.lab import access, authority, dnssec
-from mxfleet.lab.plan import BLOCKLIST, PEER_DOMAIN, REVERSE4, REVERSE6, WORLD4, WORLD6, Guest, Plan
+from mxfleet.lab.plan import BLOCKLIST, PEER_DOMAIN, REVERSE4, REVERSE6, Guest, Plan
 
 PEER_USERS = (f"carol@{PEER_DOMAIN}", f"dave@{PEER_DOMAIN}", f"postmaster@{PEER_DOMAIN}")
 TSIG_OCTETS = 32  # as long as the hash's output (RFC 8945 §8)
@@ -59,7 +59,7 @@ def load_or_make(plan: Plan, directory: Path, now: datetime.datetime) -> Credent
     (directory / "zones").mkdir(exist_ok=True)
     root_key = keep.text("authority.key", authority.new_key)
     root = keep.text("authority.pem", lambda: authority.root_certificate(root_key, now))
-    credentials = Credentials(
+    return Credentials(
         login=access.key_pair(directory / "id_ed25519", "mxfleet-lab"),
         host_keys={g.name: access.key_pair(directory / "hostkeys" / g.name, g.name) for g in plan.guests},
         users=_users((*plan.mailboxes, *PEER_USERS), directory / "credentials.json"),
@@ -73,8 +73,6 @@ def load_or_make(plan: Plan, directory: Path, now: datetime.datetime) -> Credent
         },
         peer_dkim=keep.text("peer-dkim.pem", _rsa_key),
     )
-    _publish(plan, credentials, directory)
-    return credentials
 
 
 def dkim_record(pem: str) -> str:
@@ -121,17 +119,13 @@ def _rsa_key() -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def _publish(plan: Plan, credentials: Credentials, directory: Path) -> None:
-    """Write what others read: users and TSIG key, root hints and anchor, ssh's files."""
+def publish(plan: Plan, credentials: Credentials, directory: Path) -> None:
+    """Write what others read: the users' passwords, the TSIG key, ssh's files."""
     shown = {
         "users": credentials.users,
         "tsig": {"name": plan.key_name, "algorithm": plan.algorithm, "secret": credentials.tsig},
     }
     access.write_private(directory / "credentials.json", json.dumps(shown, indent=2) + "\n")
-    hints = f". 3600 IN NS ns1.test.\nns1.test. 3600 IN A {WORLD4}\nns1.test. 3600 IN AAAA {WORLD6}\n"
-    (directory / "root.hints").write_text(hints, encoding="ascii")
-    anchor = dnssec.trust_anchor(credentials.zone_keys[dnssec.ROOT])
-    (directory / "root.key").write_text(anchor, encoding="ascii")
     (directory / "ssh").mkdir(mode=0o700, exist_ok=True)
     known = access.known_hosts((guest, credentials.host_keys[guest.name][1]) for guest in plan.guests)
     (directory / "known_hosts").write_text(known, encoding="ascii")

@@ -105,7 +105,7 @@ def enter(guest: str, command: Sequence[str]) -> list[str]:
     """The command line that runs `command` inside the guest, for a subprocess of the caller's own."""
     namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
     environment = [f"{name}={value}" for name, value in GUEST_ENVIRONMENT.items()]
-    target = ["nsenter", "--target", str(init_pid(guest)), *namespaces, "--wd=/"]
+    target = ["nsenter", "--target", str(init_pid(guest)), *namespaces, "--root", "--wd"]
     return [*target, "env", "-i", *environment, *command]
 
 

@@ -12,7 +12,20 @@ from pathlib import Path
 
 from mxfleet.errors import LabError
 from mxfleet.fleet import Fleet
-from mxfleet.lab import cgroup, credentials, faults, guests, image, machine, network, root, services, state
+from mxfleet.lab import (
+    cgroup,
+    credentials,
+    dnssec,
+    faults,
+    guests,
+    image,
+    machine,
+    network,
+    root,
+    services,
+    state,
+    world,
+)
 from mxfleet.lab.command import attempt
 from mxfleet.lab.credentials import Credentials
 from mxfleet.lab.plan import PREFIX, Guest, Plan, plan_for
@@ -82,7 +95,12 @@ def _prepare(plan: Plan, owner: Path, inventory: str) -> Credentials:
     state.DIRECTORY.chmod(0o700)
     if state.read() is None:
         state.write(state.facts_of(plan, owner, inventory, complete=False))
-    return credentials.load_or_make(plan, state.DIRECTORY, datetime.datetime.now(datetime.UTC))
+    secret = credentials.load_or_make(plan, state.DIRECTORY, datetime.datetime.now(datetime.UTC))
+    credentials.publish(plan, secret, state.DIRECTORY)
+    (state.DIRECTORY / "root.hints").write_text(world.root_hints(), encoding="ascii")
+    anchor = dnssec.trust_anchor(secret.zone_keys[dnssec.ROOT])
+    (state.DIRECTORY / "root.key").write_text(anchor, encoding="ascii")
+    return secret
 
 
 def assemble(guest: Guest, base: Path, plan: Plan, secret: Credentials) -> None:

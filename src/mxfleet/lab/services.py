@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from mxfleet.errors import LabError
-from mxfleet.fleet import Address
+from mxfleet.lab import office, world
 from mxfleet.lab.credentials import Credentials
 from mxfleet.lab.plan import OFFICE4, OFFICE6, SECONDARY4, SECONDARY6, WORLD4, WORLD6, Guest, Plan
 from mxfleet.lab.root import Entry
@@ -27,12 +27,15 @@ BOOT_SECONDS = 60
 
 def entries(guest: Guest, plan: Plan, credentials: Credentials) -> Iterator[Entry]:
     """Everything that makes the guest what its role says; nothing for a node, which the fleet deploys."""
-    yield from ()
+    if guest.role == "world":
+        yield from world.entries(plan, credentials)
+    elif guest.role == "office":
+        yield from office.entries(plan, credentials)
 
 
 def ports(guest: Guest) -> list[tuple[str, int]]:
     """The (address, port) pairs that answer once the guest is ready."""
-    own: tuple[tuple[Address, int], ...] = ()
+    own = PORTS.get(guest.role, ())
     return [(str(guest.addresses[0]), 22), *((str(address), port) for address, port in own)]
 
 

@@ -13,7 +13,7 @@ FILES = Path(__file__).parent / "files"
 
 def environment() -> Environment:
     """Jinja as the files here are written: an unknown name is an error, lines of statements leave no trace."""
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(FILES),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -21,6 +21,15 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  (configuration files, not HTML)
     )
+    made.filters["absolute"] = lambda name: name if name.endswith(".") else f"{name}."
+    made.filters["stem"] = lambda zone: "root" if zone == "." else zone
+    made.filters["quoted"] = quoted
+    return made
+
+
+def quoted(text: str) -> str:
+    """TXT data as character strings of at most 255 octets (RFC 1035 §3.3.14)."""
+    return " ".join(f'"{text[start : start + 255]}"' for start in range(0, len(text), 255))
 
 
 def text(name: str, values: Mapping[str, Any]) -> str:
