@@ -2,17 +2,20 @@
 
 import json
 import os
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mxfleet.doctor.standing import Queue, Standing
-from mxfleet.fleet import Fleet
+from mxfleet.doctor.standing import Ask, Queue, Standing
+from mxfleet.fleet import Fleet, Node
 
 app = typer.Typer(add_completion=False)
 
+SECONDS = 15
+"""How long a node may take to answer."""
 WAITS = (
     "mail that it has accepted waits on it until it is back; "
     "each node keeps its own queue until the cluster exists"
@@ -29,7 +32,7 @@ def status(
     from mxfleet.fleet.load import load
 
     fleet = load(fleet_file, os.environ, Path())
-    found = standing.standings(fleet, standing.ask_by_ssh(fleet))
+    found = standing.standings(fleet, ask_by_ssh(fleet))
     troubles = trouble(fleet, found)
     if json_output:
         nodes = [asdict(one) | {"reachable": one.reachable} for one in found]
@@ -37,6 +40,26 @@ def status(
     else:
         print("\n".join(told(fleet, found)))
     return 1 if troubles else 0
+
+
+def ask_by_ssh(fleet: Fleet) -> Ask:
+    """Runs a script on a node by ssh and sudo; a node that is slow counts as unreachable."""
+    from mxfleet.render.session import ssh
+
+    def ask(node: Node, script: str) -> tuple[str, str]:
+        command = [*ssh(fleet, node), "sudo -n sh -s"]
+        try:
+            done = subprocess.run(
+                command, input=script, capture_output=True, text=True, timeout=SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return "", f"no answer within {SECONDS} s"
+        if done.returncode != 0:
+            words = done.stderr.strip().splitlines() or [f"ssh ended with {done.returncode}"]
+            return "", words[-1].removeprefix("ssh: ")
+        return done.stdout, ""
+
+    return ask
 
 
 def told(fleet: Fleet, found: tuple[Standing, ...]) -> list[str]:

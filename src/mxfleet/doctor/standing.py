@@ -1,21 +1,16 @@
 """How each node stands, from one command a node: services, release, addresses, queue."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from mxfleet.doctor.ssh import ssh_command
 from mxfleet.fleet import Fleet, Node
 
 MARK = "=== mxfleet "
 CURRENT = "/opt/mxfleet/current"
 BACKUP = "mxfleet-backup.timer"
-SECONDS = 15
-"""How long a node may take to answer before it counts as unreachable."""
-
 Ask = Callable[[Node, str], tuple[str, str]]
 """(node, shell script) -> (output, why there is none); exactly one of the two is empty."""
 
@@ -99,25 +94,6 @@ def parse(fleet: Fleet, node: Node, output: str) -> Standing:
         holds=_held(fleet, sections.get("addresses", "")),
         queue=_queue(sections.get("queue", "")),
     )
-
-
-def ask_by_ssh(fleet: Fleet) -> Ask:
-    """An `Ask` that uses ssh and sudo."""
-
-    def ask(node: Node, text: str) -> tuple[str, str]:
-        command = ssh_command(fleet.ssh, node, ["sudo", "-n", "sh", "-s"])
-        try:
-            done = subprocess.run(
-                command, input=text, capture_output=True, text=True, timeout=SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return "", f"no answer within {SECONDS} s"
-        if done.returncode != 0:
-            words = done.stderr.strip().splitlines() or [f"ssh ended with {done.returncode}"]
-            return "", words[-1].removeprefix("ssh: ")
-        return done.stdout, ""
-
-    return ask
 
 
 def _services(text: str) -> dict[str, str]:

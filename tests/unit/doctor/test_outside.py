@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def server(script: dict[bytes, bytes], context: ssl.SSLContext | None = None) ->
 
         def serve() -> None:
             connection, _ = listener.accept()
-            with connection:
+            with connection, suppress(ConnectionError):
                 connection.sendall(b"220-mx.test\r\n220 ready\r\n")
                 for line in connection.makefile("rb"):
                     word = line.split()[0]

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from mxfleet.cli.status import told, trouble
-from mxfleet.doctor.ssh import ssh_command
 from mxfleet.doctor.standing import MARK, Queue, Standing, parse, script, standings, units
 from mxfleet.fleet import Node
 from mxfleet.fleet.load import load_file
@@ -91,11 +90,3 @@ def test_a_node_that_was_never_deployed_is_told_as_it_is() -> None:
 def test_one_node_without_a_service_address_needs_no_failover() -> None:
     assert "keepalived.service" not in units(SINGLE)
     assert "keepalived.service" in units(LAB)
-
-
-def test_ssh_never_asks_and_uses_what_the_fleet_says() -> None:
-    words = ssh_command(LAB.ssh, LAB.node("mx2"), ["true"])
-    assert "BatchMode=yes" in words
-    assert "StrictHostKeyChecking=yes" in words
-    assert words[words.index("-F") + 1] == "/run/mxfleet-lab/ssh_config"
-    assert words[-2:] == ["ops@10.77.0.12", "true"]
