@@ -97,6 +97,20 @@ class RetrySettings(Strict, frozen=True):
     lifetime: int = 432_000
 
 
+class DeliverySettings(Strict, frozen=True):
+    """`[delivery]`: outbound limits, with defaults that a fleet need not state.
+
+    `attempts` run at once, at most `per_destination` of them to one next hop; `resolver` is an address or
+    `address:port` (empty: what resolv.conf says); `port` is that of MX hosts.
+    """
+
+    attempts: int = 100
+    per_destination: int = 10
+    connect_timeout: float = 30.0
+    resolver: str = ""
+    port: int = 25
+
+
 class Settings(Strict, frozen=True):
     """The whole file."""
 
@@ -106,6 +120,7 @@ class Settings(Strict, frozen=True):
     certificate: tuple[CertificateSettings, ...] = ()
     dkim: tuple[DkimSettings, ...] = ()
     retry: RetrySettings = msgspec.field(default_factory=RetrySettings)
+    delivery: DeliverySettings = msgspec.field(default_factory=DeliverySettings)
     paths: PathSettings = msgspec.field(default_factory=PathSettings)
 
 

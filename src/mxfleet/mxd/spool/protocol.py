@@ -160,9 +160,19 @@ class Spool(Protocol):
         """Forget staged bodies begun before that time, whose sessions died; returns how many."""
 
     def claim(
-        self, owner: str, now: float, seconds: float, limit: int, avoid: Collection[str] = ()
+        self,
+        owner: str,
+        now: float,
+        seconds: float,
+        limit: int,
+        avoid: Collection[str] = (),
+        each: int = 1_000_000,
     ) -> asyncio.Future[tuple[Lease, ...]]:
-        """Lease up to `limit` due deliveries, oldest first, none for the domains in `avoid`."""
+        """Lease up to `limit` due deliveries, oldest first.
+
+        None for the domains in `avoid`, no more than `each` for any other; so that it may find fewer than there
+        are, a caller asks again with what it has got in `avoid`.
+        """
 
     def chunk(self, message: int, number: int) -> asyncio.Future[bytes]:
         """One chunk of a body."""
@@ -186,6 +196,9 @@ class Spool(Protocol):
 
     def next_due(self, avoid: Collection[str] = ()) -> asyncio.Future[float | None]:
         """When the next delivery is due, leases included."""
+
+    def waiting(self) -> asyncio.Future[int]:
+        """How many deliveries there are."""
 
     def summary(self, now: float) -> asyncio.Future[QueueSummary]:
         """The queue in numbers."""

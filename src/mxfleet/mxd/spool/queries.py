@@ -4,6 +4,7 @@ Each function runs inside the caller's transaction and takes the caller's clock.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import msgspec
@@ -24,6 +25,7 @@ from mxfleet.mxd.spool.protocol import (
 )
 from mxfleet.mxd.spool.schema import CHUNKS
 
+LOOK_AHEAD = 8  # rows looked at for one that is wanted: a domain may have had its share
 _envelopes = msgspec.json.Decoder(Envelope)
 
 
@@ -52,16 +54,31 @@ def sweep(connection: sqlite3.Connection, before: float) -> int:
     return len(rows)
 
 
-def claim(
-    connection: sqlite3.Connection, owner: str, now: float, until: float, limit: int, avoid: Collection[str]
-) -> tuple[Lease, ...]:
+class Wish(msgspec.Struct, frozen=True):
+    """What a claim asks for; see Spool.claim."""
+
+    owner: str
+    now: float
+    until: float
+    limit: int
+    avoid: frozenset[str]
+    each: int
+
+
+def claim(connection: sqlite3.Connection, wish: Wish) -> tuple[Lease, ...]:
     """Lease due deliveries: the token grows and `due` moves to the lease's end, where it is due again."""
     found = connection.execute(
-        "SELECT id FROM delivery WHERE due <= ? AND domain NOT IN (SELECT value FROM json_each(?))"
-        " ORDER BY due LIMIT ?",
-        (now, _json(avoid), limit),
+        "SELECT id, domain FROM delivery WHERE due <= ?"
+        " AND domain NOT IN (SELECT value FROM json_each(?)) ORDER BY due LIMIT ?",
+        (wish.now, _json(wish.avoid), wish.limit * LOOK_AHEAD),
     ).fetchall()
-    return tuple(_lease(connection, delivery, owner, until) for (delivery,) in found)
+    taken: Counter[str] = Counter()
+    leases: list[Lease] = []
+    for delivery, domain in found:
+        if len(leases) < wish.limit and taken[domain] < wish.each:
+            taken[domain] += 1
+            leases.append(_lease(connection, delivery, wish.owner, wish.until))
+    return tuple(leases)
 
 
 def _lease(connection: sqlite3.Connection, delivery: int, owner: str, until: float) -> Lease:
@@ -175,6 +192,12 @@ def next_due(connection: sqlite3.Connection, avoid: Collection[str]) -> float | 
         (_json(avoid),),
     ).fetchone()
     return row[0] if row else None
+
+
+def waiting(connection: sqlite3.Connection) -> int:
+    """How many deliveries there are."""
+    count: int = connection.execute("SELECT count(*) FROM delivery").fetchone()[0]
+    return count
 
 
 def summary(connection: sqlite3.Connection, now: float) -> QueueSummary:

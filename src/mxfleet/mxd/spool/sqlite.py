@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,13 +22,22 @@ from mxfleet.mxd.spool.protocol import (
     Result,
     Staged,
 )
-from mxfleet.mxd.spool.schema import connect_reader, create
+from mxfleet.mxd.spool.schema import connect, connect_reader, create
 
 Value = TypeVar("Value")
 
 
 def _nobody() -> None:
     return None
+
+
+def prepare(path: Path) -> None:
+    """Before any process opens it: make the file, check its version, forget what a dead life half received."""
+    create(path)
+    with closing(connect(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        queries.sweep(connection, float("inf"))
+        connection.execute("COMMIT")
 
 
 class SqliteSpool:
@@ -68,12 +78,17 @@ class SqliteSpool:
         return self._committer.submit(lambda c: queries.sweep(c, before), durable=False)
 
     def claim(
-        self, owner: str, now: float, seconds: float, limit: int, avoid: Collection[str] = ()
+        self,
+        owner: str,
+        now: float,
+        seconds: float,
+        limit: int,
+        avoid: Collection[str] = (),
+        each: int = 1_000_000,
     ) -> asyncio.Future[tuple[Lease, ...]]:
         """See Spool; not synced: a power cut that forgets a lease has ended its holder too."""
-        return self._committer.submit(
-            lambda c: queries.claim(c, owner, now, now + seconds, limit, avoid), durable=False
-        )
+        wish = queries.Wish(owner, now, now + seconds, limit, frozenset(avoid), each)
+        return self._committer.submit(lambda c: queries.claim(c, wish), durable=False)
 
     def chunk(self, message: int, number: int) -> asyncio.Future[bytes]:
         """See Spool."""
@@ -101,6 +116,10 @@ class SqliteSpool:
     def next_due(self, avoid: Collection[str] = ()) -> asyncio.Future[float | None]:
         """See Spool."""
         return self._read(lambda c: queries.next_due(c, avoid))
+
+    def waiting(self) -> asyncio.Future[int]:
+        """See Spool."""
+        return self._read(queries.waiting)
 
     def summary(self, now: float) -> asyncio.Future[QueueSummary]:
         """See Spool."""

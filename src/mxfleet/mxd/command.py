@@ -1,0 +1,201 @@
+"""`mxd`: the service and what an operator asks of it on the node; exit 0 done, 1 error."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mxfleet.errors import MxfleetError, ServiceError
+from mxfleet.mxd import asking, settings
+from mxfleet.mxd.digest import digest
+from mxfleet.mxd.settings import Settings
+from mxfleet.mxd.spool.protocol import QueueItem, QueueSummary
+
+SETTINGS: Final = Path("/etc/mxfleet/mxd.toml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; its exit code."""
+    parsed = _parser().parse_args(arguments)
+    verb: Callable[[argparse.Namespace], int] = parsed.verb
+    try:
+        return verb(parsed)
+    except MxfleetError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"mxd: {line}\n")
+        return 1
+    except BrokenPipeError:  # `mxd queue list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM."""
+    from mxfleet.mxd import listener, process
+    from mxfleet.mxd.configuration import load
+    from mxfleet.mxd.spool.sqlite import prepare
+    from mxfleet.mxd.supervisor import Supervisor
+
+    configuration = load(arguments.settings)
+    sockets = listener.inherited(os.environ, os.getpid())
+    if arguments.listen:
+        sockets = listener.opened(_places(arguments.listen))
+    if not sockets:
+        raise ServiceError(
+            "nothing to listen on", hint="systemctl start mxd, or --listen smtp=127.0.0.1:2525"
+        )
+    os.umask(0o027)
+    prepare(Path(configuration.settings.paths.spool))
+    return Supervisor(configuration, sockets, os.environ, process.main).run()
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Whether a settings file and all that it names can be served with; one line for each thing that cannot."""
+    from mxfleet.mxd.configuration import read_files
+
+    _, problems = read_files(arguments.file)
+    for problem in problems:
+        sys.stderr.write(f"mxd: {problem}\n")
+    return 1 if problems else 0
+
+
+def print_digest(arguments: argparse.Namespace) -> int:
+    """The digest that a process started now would have."""
+    from mxfleet.mxd.configuration import read_files
+
+    files, problems = read_files(arguments.settings)
+    for problem in problems:
+        sys.stderr.write(f"mxd: {problem}\n")
+    if not problems:
+        sys.stdout.write(digest(files) + "\n")
+    return 1 if problems else 0
+
+
+def health(arguments: argparse.Namespace) -> int:
+    """Whether the service runs and its spool takes a commit, perhaps only after a while."""
+    runtime = Path(_settings(arguments).paths.runtime)
+    until = time.monotonic() + arguments.wait
+    while True:
+        report = asking.ask(runtime, {"verb": "health"})
+        if isinstance(report, dict) and report.get("commits") is True:
+            _say(report)
+            return 0
+        if time.monotonic() >= until:
+            break
+        time.sleep(0.1)
+    if report is None:
+        raise ServiceError(f"nobody answers on {runtime}/admin.sock", hint="systemctl status mxd")
+    _say(report)
+    return 1
+
+
+def queue_list(arguments: argparse.Namespace) -> int:
+    """The waiting deliveries, the next due first."""
+    items = asking.items(_settings(arguments), arguments.domain, arguments.limit)
+    if arguments.json:
+        _say(items)
+        return 0
+    for item in items:
+        sys.stdout.write(_item_line(item) + "\n")
+    return 0
+
+
+def queue_summary(arguments: argparse.Namespace) -> int:
+    """The queue in numbers."""
+    summary = asking.summary(_settings(arguments))
+    if arguments.json:
+        _say(summary)
+        return 0
+    sys.stdout.write(_summary_lines(summary))
+    return 0
+
+
+def queue_retry(arguments: argparse.Namespace) -> int:
+    """Make waiting deliveries due now; the service must be up."""
+    runtime = Path(_settings(arguments).paths.runtime)
+    request = {"verb": "requeue", "domain": arguments.domain, "trace": arguments.trace}
+    answer = asking.ask(runtime, request)
+    if answer is None:
+        raise ServiceError("the service does not answer", hint="systemctl start mxd; it retries what is due")
+    _say(answer)
+    return 0
+
+
+def _say(value: object) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return settings.read(arguments.settings)
+
+
+def _item_line(item: QueueItem) -> str:
+    when = (
+        "held"
+        if item.due is None
+        else "now"
+        if item.leased
+        else time.strftime("%F %T", time.localtime(item.due))
+    )
+    recipients = ", ".join(item.recipients)
+    return f"{item.trace}  {when:<19}  {item.attempts:>3}  <{item.sender}> -> {recipients}  {item.reply}"
+
+
+def _summary_lines(summary: QueueSummary) -> str:
+    lines = [f"{summary.messages} messages, {summary.deliveries} deliveries, {summary.octets} octets"]
+    for d in summary.domains:
+        age = int((time.time() - d.oldest) / 60)
+        lines.append(f"  {d.domain:<32} {d.deliveries:>7}  oldest {age} min  {d.reply}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _places(texts: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+    from mxfleet.mxd.listener import SERVICES
+
+    places: dict[str, list[tuple[str, int]]] = {}
+    for text in texts:
+        name, _, place = text.partition("=")
+        host, _, port = place.rpartition(":")
+        if name not in SERVICES or not host or not port.isdigit():
+            raise ServiceError(f"--listen {text}: write SERVICE=ADDRESS:PORT", hint=" ".join(SERVICES))
+        places.setdefault(name, []).append((host.strip("[]"), int(port)))
+    return places
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mxd", description="The SMTP exchange of mxfleet.")
+    parser.add_argument("--settings", type=Path, default=SETTINGS, help=f"default: {SETTINGS}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verb = verbs.add_parser("serve", help="serve until SIGTERM, on the sockets that systemd hands over")
+    verb.add_argument("--listen", action="append", metavar="SERVICE=ADDRESS:PORT", help="for tests")
+    verb.set_defaults(verb=serve)
+    verb = verbs.add_parser("check", help="validate a settings file and the files it names")
+    verb.add_argument("file", type=Path)
+    verb.set_defaults(verb=check)
+    verb = verbs.add_parser("health", help="does it serve, and does its spool take a commit?")
+    verb.add_argument("--wait", type=float, default=0.0, metavar="SECONDS")
+    verb.set_defaults(verb=health)
+    verb = verbs.add_parser("digest", help="the digest that a process started now would have")
+    verb.set_defaults(verb=print_digest)
+    _add_queue(verbs.add_parser("queue", help="what waits").add_subparsers(required=True, metavar="VERB"))
+    return parser
+
+
+def _add_queue(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    verb = verbs.add_parser("list", help="waiting deliveries, the next due first")
+    verb.add_argument("--domain", default="")
+    verb.add_argument("--limit", type=int, default=1000)
+    verb.add_argument("--json", action="store_true")
+    verb.set_defaults(verb=queue_list)
+    verb = verbs.add_parser("summary", help="counts by domain")
+    verb.add_argument("--json", action="store_true")
+    verb.set_defaults(verb=queue_summary)
+    verb = verbs.add_parser("retry", help="make waiting deliveries due now")
+    verb.add_argument("--domain", default="")
+    verb.add_argument("--trace", default="")
+    verb.set_defaults(verb=queue_retry)

@@ -1,0 +1,175 @@
+"""Everything that the service reads from disk, read once, checked whole, and known by its digest."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
+
+from mxfleet.errors import AddressError, MxfleetError, SettingsError
+from mxfleet.mail.address import parse_domain, parse_mailbox
+from mxfleet.mail.dkim.key import SigningKey
+from mxfleet.mxd import accounts, settings
+from mxfleet.mxd.digest import digest
+from mxfleet.mxd.policy import Directory
+from mxfleet.mxd.settings import Settings
+from mxfleet.mxd.tls import Certificates
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """What a process of the service works with; `passwords` are those of next hops, by domain."""
+
+    settings: Settings
+    directory: Directory
+    accounts: accounts.Directory
+    certificates: Certificates
+    keys: dict[str, tuple[SigningKey, ...]]
+    passwords: dict[str, str]
+    digest: str
+
+
+def load(path: Path) -> Configuration:
+    """Read and check everything; raises SettingsError with one line for each thing that is wrong."""
+    files, problems = read_files(path)
+    if problems:
+        raise SettingsError("\n".join(problems))
+    parsed = settings.parse(_text(files[str(path)]), str(path))
+    keys: dict[str, tuple[SigningKey, ...]] = {}
+    for key in parsed.dkim:
+        loaded = SigningKey.from_pem(files[key.key], domain=key.domain, selector=key.selector)
+        keys[key.domain] = (*keys.get(key.domain, ()), loaded)
+    return Configuration(
+        settings=parsed,
+        directory=Directory.of(parsed),
+        accounts=accounts.Directory(_accounts(parsed, files)),
+        certificates=Certificates(parsed.certificate),
+        keys=keys,
+        passwords={
+            d.name: _text(files[d.route.password_file]).rstrip("\n")
+            for d in parsed.domain
+            if d.route.password_file
+        },
+        digest=digest(files),
+    )
+
+
+def read_files(path: Path) -> tuple[dict[str, bytes], list[str]]:
+    """The settings and every file they name, by path, with all problems found; never raises."""
+    try:
+        files = {str(path): path.read_bytes()}
+        parsed = settings.parse(_text(files[str(path)]), str(path))
+    except OSError as error:
+        return {}, [f"{path}: cannot be read: {error.strerror}"]
+    except (SettingsError, UnicodeDecodeError) as error:
+        return {}, [str(error)]
+    problems: list[str] = []
+    for name in referenced(parsed):
+        try:
+            files[name] = Path(name).read_bytes()
+        except FileNotFoundError:
+            if name != parsed.paths.accounts:
+                problems.append(f"{name}: named in {path} but not there")
+        except OSError as error:
+            problems.append(f"{name}: cannot be read: {error.strerror}")
+    if not problems:
+        problems = list(_problems(parsed, files))
+    return files, problems
+
+
+def referenced(parsed: Settings) -> list[str]:
+    """The paths of all files that the settings name."""
+    names = [parsed.paths.accounts]
+    for certificate in parsed.certificate:
+        names += [certificate.chain, certificate.key]
+    names += [key.key for key in parsed.dkim]
+    names += [d.route.password_file for d in parsed.domain if d.route.password_file]
+    return list(dict.fromkeys(names))
+
+
+def _problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
+    """What is wrong although every file could be read: one clear line each, never an octet of a secret."""
+    yield from _domain_problems(parsed)
+    yield from _certificate_problems(parsed, files)
+    for key in parsed.dkim:
+        try:
+            loaded = SigningKey.from_pem(files[key.key], domain=key.domain, selector=key.selector)
+            if not loaded.algorithm.startswith(key.algorithm):
+                yield f"{key.key}: is an {loaded.algorithm} key, [[dkim]] says {key.algorithm}"
+        except (MxfleetError, ValueError) as error:
+            yield f"{key.key}: not a key that signs for {key.domain}: {error}"
+    yield from _account_problems(parsed, files)
+
+
+def _domain_problems(parsed: Settings) -> Iterator[str]:
+    seen: set[str] = set()
+    for domain in parsed.domain:
+        try:
+            canonical = parse_domain(domain.name)
+        except AddressError as error:
+            yield f"[[domain]] {domain.name}: {error}"
+            continue
+        if canonical != domain.name:
+            yield f"[[domain]] {domain.name}: write {canonical}"
+        if canonical in seen:
+            yield f"[[domain]] {domain.name}: stands there twice"
+        seen.add(canonical)
+    if parsed.service.postmaster:
+        try:
+            mailbox = parse_mailbox(parsed.service.postmaster)
+            if mailbox.domain in seen and Directory.of(parsed).resolve(mailbox) is None:
+                yield f"service.postmaster: {mailbox} is nobody's mailbox here"
+        except AddressError as error:
+            yield f"service.postmaster: {error}"
+
+
+def _certificate_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
+    for certificate in parsed.certificate:
+        try:
+            chain = load_pem_x509_certificates(files[certificate.chain])
+        except ValueError:
+            yield f"{certificate.chain}: not a certificate chain in PEM"
+            continue
+        try:
+            key = load_pem_private_key(files[certificate.key], None)
+        except (ValueError, TypeError):
+            yield f"{certificate.key}: not a private key in PEM without a passphrase"
+            continue
+        if key.public_key() != chain[0].public_key():
+            yield f"{certificate.key}: does not belong to the certificate in {certificate.chain}"
+            continue
+        try:
+            Certificates([certificate])
+        except (SettingsError, ssl.SSLError) as error:
+            yield str(error)
+
+
+def _account_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
+    try:
+        listed = _accounts(parsed, files).account
+    except (SettingsError, UnicodeDecodeError) as error:
+        yield str(error)
+        return
+    for account in listed:
+        for address in (account.address, *account.also):
+            try:
+                parse_mailbox(address)
+            except AddressError as error:
+                yield f"{parsed.paths.accounts}: {error}"
+        if not accounts.check_hash(account.hash):
+            yield f"{parsed.paths.accounts}: the hash of {account.address} is not an Argon2id PHC string"
+
+
+def _accounts(parsed: Settings, files: dict[str, bytes]) -> settings.Accounts:
+    octets = files.get(parsed.paths.accounts)
+    if octets is None:
+        return settings.Accounts()
+    return settings.parse_accounts(_text(octets), parsed.paths.accounts)
+
+
+def _text(octets: bytes) -> str:
+    try:
+        return octets.decode()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"not UTF-8 at octet {error.start}") from error

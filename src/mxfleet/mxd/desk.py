@@ -1,0 +1,76 @@
+"""What all sessions of one process share, in one place, so that a session is nothing but its own state."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+
+import msgspec
+
+from mxfleet.mail.smtp.events import TlsInfo
+from mxfleet.mail.smtp.limits import ServerConfig, ServerLimits, Service
+from mxfleet.mxd.accounts import Account, Throttle
+from mxfleet.mxd.configuration import Configuration
+from mxfleet.mxd.counters import Row
+from mxfleet.mxd.observe import Log
+from mxfleet.mxd.spool.protocol import Spool
+from mxfleet.mxd.trace import TraceIds
+
+
+class Client(msgspec.Struct, frozen=True):
+    """The other side of a session as it stands in Received fields and log lines."""
+
+    address: str
+    hello: str
+    protocol: str
+    tls: TlsInfo | None
+    account: Account | None
+
+
+class Desk:
+    """The means of one process: configuration, spool, ids, counters, log."""
+
+    def __init__(
+        self, configuration: Configuration, spool: Spool, process: int, counters: Row, log: Log
+    ) -> None:
+        """`process` is this process's number, from 1; 0 is the courier."""
+        self.configuration = configuration
+        self.settings = configuration.settings
+        self.spool = spool
+        self.counters = counters
+        self.log = log
+        self.trace_ids = TraceIds(self.settings.node.name, process, time.time)
+        self.throttle = Throttle(time.monotonic)
+        self.closing = False
+        self.committed_at = float("-inf")  # monotonic time of the last commit that was seen to succeed
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Run something that a session must not wait for; kept alive and looked after until it ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.log.error("mistake in mxd", exception=error)
+
+    def server_config(self, service: Service) -> ServerConfig:
+        """The engine's rules for one listener."""
+        service_settings = self.settings.service
+        name = service_settings.hostname
+        if service != "smtp":
+            name = service_settings.submission_hostname or name
+        return ServerConfig(
+            hostname=name,
+            service=service,
+            max_size=service_settings.message_size,
+            max_recipients=service_settings.recipients,
+            offer_starttls=bool(self.configuration.certificates),
+            limits=ServerLimits(
+                errors=service_settings.errors,
+                command_seconds=service_settings.command_timeout,
+                data_seconds=service_settings.data_timeout,
+            ),
+        )

@@ -1,0 +1,110 @@
+"""Listening sockets: inherited from systemd, or opened on addresses that were given; accepted one at a time."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from mxfleet.errors import ServiceError
+
+SERVICES: Final = ("smtp", "submission", "submissions", "health")
+FIRST_DESCRIPTOR: Final = 3  # sd_listen_fds(3)
+BACKLOG: Final = 1024
+
+Sockets = Mapping[str, tuple[socket.socket, ...]]
+
+
+def inherited(environment: Mapping[str, str], process: int) -> Sockets:
+    """The sockets that systemd handed over, by FileDescriptorName=; none if it handed over none.
+
+    Raises ServiceError for a name that this service does not serve.
+    """
+    if environment.get("LISTEN_PID") != str(process):
+        return {}
+    names = environment.get("LISTEN_FDNAMES", "").split(":")
+    found: dict[str, tuple[socket.socket, ...]] = {}
+    for number in range(int(environment.get("LISTEN_FDS", "0"))):
+        name = names[number] if number < len(names) else "?"
+        if name not in SERVICES:
+            raise ServiceError(
+                f"socket {number} is called {name!r}", hint=f"FileDescriptorName= one of {' '.join(SERVICES)}"
+            )
+        opened = socket.socket(fileno=FIRST_DESCRIPTOR + number)
+        opened.setblocking(False)
+        os.set_inheritable(opened.fileno(), False)
+        found[name] = (*found.get(name, ()), opened)
+    return found
+
+
+def opened(addresses: Mapping[str, list[tuple[str, int]]]) -> Sockets:
+    """Sockets on explicit addresses; raises ServiceError where one cannot be had."""
+    found: dict[str, tuple[socket.socket, ...]] = {}
+    for name, places in addresses.items():
+        for host, port in places:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind((host, port))
+                listener.listen(BACKLOG)
+            except OSError as error:
+                raise ServiceError(
+                    f"{name}: cannot listen on {host} port {port}: {error.strerror}"
+                ) from error
+            listener.setblocking(False)
+            found[name] = (*found.get(name, ()), listener)
+    return found
+
+
+class Acceptor:
+    """Accepts from one socket that other processes share.
+
+    One connection for each wake-up, unlike asyncio's own server, which would take the whole backlog and leave
+    the other processes without work; and without its listen(), which would shorten the backlog for all.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        protocol: Callable[[], asyncio.Protocol],
+        context: Callable[[str], ssl.SSLContext] | None = None,
+        handshake_seconds: float = 30.0,
+    ) -> None:
+        """`context` chooses the TLS context by local address; None is for clear text."""
+        self._listener = listener
+        self._protocol = protocol
+        self._context = context
+        self._handshake_seconds = handshake_seconds
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop.add_reader(listener.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Accept no more; the socket stays open for those who share it."""
+        self._loop.remove_reader(self._listener.fileno())
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # another process was faster, the client has gone, or there are no descriptors left
+            return
+        connection.setblocking(False)
+        task = self._loop.create_task(self._connect(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        try:
+            if connection.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            context = self._context(connection.getsockname()[0]) if self._context else None
+            await self._loop.connect_accepted_socket(
+                self._protocol,
+                connection,
+                ssl=context,
+                ssl_handshake_timeout=self._handshake_seconds if context else None,
+            )
+        except (OSError, ssl.SSLError, TimeoutError):  # the handshake failed, or the client went away
+            connection.close()

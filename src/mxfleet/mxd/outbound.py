@@ -1,0 +1,159 @@
+"""One outbound connection: socket bound to our own address, the client engine, TLS, time-outs."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Final, Self, cast
+
+from mxfleet.mail.reply import Reply
+from mxfleet.mail.smtp.client import Client, ClientConfig
+from mxfleet.mail.smtp.client_events import ClientEvent
+from mxfleet.mail.smtp.events import Closed, Idle
+from mxfleet.mxd.tls import client_info
+
+# RFC 5321 §4.5.3.2, in seconds; whatever is not named here waits as long as a command.
+PATIENCE: Final[Mapping[str, float]] = {
+    "data": 120.0,
+    "body": 180.0,
+    "message": 600.0,
+    "handshake": 30.0,
+    "quit": 5.0,
+}
+COMMAND: Final = 300.0
+UNREACHABLE: Final = Reply(451, "4.4.1", "No connection")
+
+
+class Connection(asyncio.Protocol):
+    """Carries the engine's octets; `next` gives its events one by one."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        """Made by `connect`."""
+        self.engine = Client(config)
+        self._transport: asyncio.Transport
+        self._news = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._upgrading = False
+        self._early: list[bytes] = []
+
+    @classmethod
+    async def connect(
+        cls, config: ClientConfig, address: str, port: int, source: str, patience: float
+    ) -> Self:
+        """Connect to one address from one of ours; raises OSError, TimeoutError included."""
+        loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        opened = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            opened.setblocking(False)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if source:
+                opened.bind((source, 0))
+            async with asyncio.timeout(patience):
+                await loop.sock_connect(opened, (address, port))
+            _, connection = await loop.create_connection(lambda: cls(config), sock=opened)
+        except BaseException:
+            opened.close()
+            raise
+        return connection
+
+    # ── asyncio ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The engine waits for the greeting."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Replies."""
+        if self._upgrading:
+            self._early.append(data)
+            return
+        self.engine.receive(data)
+        self._flush()
+        self._news.set()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The other side has gone."""
+        self._upgrading = False
+        self.engine.receive(b"")
+        self._writable.set()
+        self._news.set()
+
+    def pause_writing(self) -> None:
+        """Too much waits to be sent."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """It was sent."""
+        self._writable.set()
+
+    # ── the driver ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def next(self) -> ClientEvent:
+        """The engine's next event; after the last one, Closed for ever."""
+        while True:
+            event = self.engine.next_event()
+            self._flush()
+            if not isinstance(event, Idle):
+                return event
+            if self.engine.closed:
+                return Closed("disconnected")
+            self._news.clear()
+            try:
+                async with asyncio.timeout(PATIENCE.get(self.engine.expects, COMMAND)):
+                    await self._news.wait()
+            except TimeoutError:
+                self.engine.timeout()
+
+    async def body(self, piece: bytes) -> None:
+        """Send a piece of the message, no faster than the other side takes it."""
+        self.engine.body(piece)
+        self._flush()
+        if not self._writable.is_set():
+            try:
+                async with asyncio.timeout(PATIENCE["body"]):
+                    await self._writable.wait()
+            except TimeoutError:
+                self.engine.timeout()
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> bool:
+        """The handshake that the engine asked for; False if it failed, and the connection with it."""
+        self._transport.pause_reading()
+        self._upgrading = True
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                context,
+                server_hostname=host,
+                ssl_handshake_timeout=PATIENCE["handshake"],
+            )
+        except (OSError, ssl.SSLError, TimeoutError, ValueError):
+            self.abort()
+            return False
+        if transport is None or not self._upgrading:
+            return False
+        self._transport, self._upgrading = transport, False
+        self.engine.tls_established(client_info(transport.get_extra_info("ssl_object"), host))
+        for octets in self._early:
+            self.engine.receive(octets)
+        self._flush()
+        return True
+
+    def abort(self) -> None:
+        """End at once."""
+        self._transport.abort()
+
+    async def close(self) -> None:
+        """QUIT, and wait a little for the answer (RFC 5321 §4.1.1.10)."""
+        if not self.engine.closed and self.engine.expects == "idle":
+            self.engine.quit()
+            while not isinstance(await self.next(), Closed):
+                pass
+        self._transport.close()
+
+    def _flush(self) -> None:
+        octets = self.engine.output()
+        if octets and not self._transport.is_closing():
+            self._transport.write(octets)

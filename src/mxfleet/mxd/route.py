@@ -1,0 +1,135 @@
+"""Where mail for a domain goes: a configured next hop, or the MX hosts that the DNS names (RFC 5321 §5.1)."""
+
+import random
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from mxfleet.mail.reply import Reply
+from mxfleet.mxd.settings import DomainSettings, Settings
+
+NULL_MX: Final = Reply(556, "5.1.10", "The domain accepts no mail (null MX)")  # RFC 7505 §4.1
+NO_DOMAIN: Final = Reply(550, "5.1.2", "The domain does not exist")
+NO_HOST: Final = Reply(550, "5.4.4", "The domain has no mail host and no address")
+LOOP: Final = Reply(554, "5.4.6", "The best mail host of the domain is this one, which does not know it")
+DNS_TROUBLE: Final = Reply(451, "4.4.3", "The DNS gave no answer")
+
+Family = Literal[4, 6]
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """One host to try; `password` shows in no repr because it is not printed with the rest."""
+
+    host: str
+    port: int
+    protocol: Literal["smtp", "lmtp"] = "smtp"
+    tls: Literal["none", "opportunistic", "required"] = "opportunistic"
+    username: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"Hop({self.host}:{self.port} {self.protocol})"
+
+
+class Unroutable(Exception):
+    """A domain that no mail can go to, now (4yz) or ever (5yz)."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+class Dns(Protocol):
+    """The questions that routing asks; Unroutable where the DNS itself fails."""
+
+    async def mx(self, domain: str) -> Sequence[tuple[int, str]]:
+        """Preference and host of each MX record; none if there are none; Unroutable for NXDOMAIN."""
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        """IPv6 and IPv4 addresses of a host, none if it has none."""
+
+
+class Router:
+    """Decides for one node: its routes, its own names and addresses."""
+
+    def __init__(self, settings: Settings, dns: Dns, passwords: Mapping[str, str]) -> None:
+        """`passwords` are those of routes, by domain."""
+        self._dns = dns
+        self._port = settings.delivery.port
+        self._routes = {d.name: _next_hop(d, passwords.get(d.name, "")) for d in settings.domain}
+        node = settings.node
+        addresses = {node.address4, node.address6, *settings.service.peers}
+        addresses |= {a for certificate in settings.certificate for a in certificate.addresses}
+        self._own_addresses = addresses - {""}
+        self._own_names = {node.hostname, settings.service.hostname}
+
+    def destination(self, domain: str) -> str:
+        """The key under which attempts are limited: the next hop where it is configured, else the domain."""
+        hop = self._routes.get(domain)
+        return f"{hop.host}:{hop.port}" if hop else domain
+
+    def domains(self, destination: str) -> frozenset[str]:
+        """The domains behind such a key."""
+        routed = {name for name, hop in self._routes.items() if f"{hop.host}:{hop.port}" == destination}
+        return frozenset(routed or {destination})
+
+    async def hops(self, domain: str) -> list[Hop]:
+        """The hosts to try, in order; raises Unroutable."""
+        if domain in self._routes:
+            return [self._routes[domain]]
+        if domain.startswith("["):  # RFC 5321 §4.1.3, an address literal
+            return [Hop(domain[1:-1].removeprefix("IPv6:"), self._port)]
+        records = await self._dns.mx(domain)
+        hosts = order(records, self._own_names, random.SystemRandom()) if records else [domain]
+        return [Hop(host, self._port) for host in hosts]
+
+    async def addresses(self, hop: Hop) -> list[str]:
+        """The addresses of a hop, in the order to try them; none of our own for a host found by MX."""
+        if is_address(hop.host):
+            return [hop.host]
+        found = list(await self._dns.addresses(hop.host))
+        if hop in self._routes.values():
+            return found
+        return [address for address in found if address not in self._own_addresses]
+
+
+def order(records: Sequence[tuple[int, str]], own_names: set[str], chance: random.Random) -> list[str]:
+    """MX hosts by preference, shuffled among equals; raises Unroutable for a null MX or a loop.
+
+    RFC 5321 §5.1: if we are one of them, those that are not preferred to us are left out.
+    """
+    names = [(preference, host.rstrip(".").lower()) for preference, host in records]
+    if any(not host for _, host in names):  # RFC 7505 §3
+        if len(names) == 1:
+            raise Unroutable(NULL_MX)
+        names = [(preference, host) for preference, host in names if host]
+    ours = min((preference for preference, host in names if host in own_names), default=None)
+    if ours is not None:
+        names = [(preference, host) for preference, host in names if preference < ours]
+        if not names:
+            raise Unroutable(LOOP)
+    shuffled = chance.sample(names, len(names))
+    return list(dict.fromkeys(host for _, host in sorted(shuffled, key=lambda record: record[0])))
+
+
+def is_address(host: str) -> bool:
+    """Whether a next hop is given as an IP address."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _next_hop(domain: DomainSettings, password: str) -> Hop:
+    route = domain.route
+    return Hop(
+        host=route.host,
+        port=route.port,
+        protocol=route.kind,
+        tls="required" if route.require_tls else "opportunistic",
+        username=route.username,
+        password=password,
+    )

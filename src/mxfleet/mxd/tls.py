@@ -1,0 +1,83 @@
+"""TLS as a server and as a client: Mozilla's intermediate profile, certificates by name and by address."""
+
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from mxfleet.errors import SettingsError
+from mxfleet.mail.smtp.events import TlsInfo
+from mxfleet.mxd.settings import CertificateSettings
+
+# Mozilla's intermediate configuration: TLS 1.2 with forward secrecy and AEAD only; TLS 1.3's suites are fixed.
+CIPHERS: Final = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+
+
+class Certificates:
+    """Server contexts: chosen by the local address before the handshake, by SNI in it.
+
+    Made before forking, so that all workers share the keys of session tickets.
+    """
+
+    def __init__(self, settings: Sequence[CertificateSettings]) -> None:
+        """Raises SettingsError where a file cannot be loaded."""
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        self._by_address: dict[str, ssl.SSLContext] = {}
+        self._names: dict[int, str] = {}
+        for certificate in settings:
+            context = self._context(certificate)
+            self._by_name.setdefault(certificate.name.lower(), context)
+            for address in certificate.addresses:
+                self._by_address.setdefault(address, context)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_name)
+
+    def for_address(self, address: str) -> ssl.SSLContext:
+        """The context for clients that connected to this local address; the first is everybody's."""
+        return self._by_address.get(address) or next(iter(self._by_name.values()))
+
+    def info(self, connection: ssl.SSLObject) -> TlsInfo:
+        """What a handshake came to; the server name is that of the certificate that was shown."""
+        cipher = connection.cipher()
+        name = self._names.get(id(connection.context), "")
+        return TlsInfo(connection.version() or "", cipher[0] if cipher else "", name)
+
+    def _context(self, certificate: CertificateSettings) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(CIPHERS)
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        try:
+            context.load_cert_chain(certificate.chain, certificate.key)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"certificate {certificate.name}: {certificate.chain} with {certificate.key}: {error}",
+                hint="mxfleet deploy writes them anew",
+            ) from error
+        context.sni_callback = self._choose
+        self._names[id(context)] = certificate.name
+        return context
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """RFC 6066 §3: the certificate of the name asked for; an unknown name keeps that of the address."""
+        context = self._by_name.get((name or "").lower())
+        if context is not None:
+            connection.context = context
+
+
+def client_context() -> ssl.SSLContext:
+    """For outbound mail, opportunistic: better than clear text, verified by nobody (RFC 7435)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def client_info(connection: ssl.SSLObject, server_name: str) -> TlsInfo:
+    """What an outbound handshake came to."""
+    cipher = connection.cipher()
+    return TlsInfo(connection.version() or "", cipher[0] if cipher else "", server_name)

@@ -1,0 +1,107 @@
+"""One worker process: its sessions, their limits and deadlines, and an end that cuts nobody off mid-message."""
+
+import asyncio
+import contextlib
+import sys
+from collections import Counter
+from typing import Final
+
+from mxfleet.mail.reply import Reply
+from mxfleet.mail.smtp.limits import ServerConfig, Service
+from mxfleet.mxd.desk import Desk
+from mxfleet.mxd.health import Health
+from mxfleet.mxd.listener import Acceptor, Sockets
+from mxfleet.mxd.session import Session
+
+TOO_MANY: Final = Reply(421, "4.7.0", "Too many connections, try again later")
+SWITCH_INTERVAL: Final = (
+    0.00005  # seconds: the committer must not wait 5 ms for the interpreter lock, each time
+)
+DRAIN: Final = 20.0  # seconds that transactions under way get to finish
+
+_SERVICES: Final[tuple[Service, ...]] = ("smtp", "submission", "submissions")
+
+
+class Worker:
+    """Accepts and serves until told to stop."""
+
+    def __init__(self, desk: Desk, sockets: Sockets, health: Health) -> None:
+        self._desk = desk
+        self._sockets = sockets
+        self._health = health
+        self._sessions: set[Session] = set()
+        self._by_address: Counter[str] = Counter()
+        self._empty = asyncio.Event()
+        self._acceptors: list[Acceptor] = []
+        service = desk.settings.service
+        self._limit = -(-service.sessions // service.workers)  # this process's share, rounded up
+
+    async def run(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
+        """Serve; `ready` is set when everybody is listened to."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self._listen()
+        ready.set()
+        while not stop.is_set():
+            try:
+                async with asyncio.timeout(1.0):
+                    await stop.wait()
+            except TimeoutError:
+                self._expire()
+        await self._drain()
+
+    def _listen(self) -> None:
+        certificates = self._desk.configuration.certificates
+        for service in _SERVICES:
+            config = self._desk.server_config(service)
+            for listener in self._sockets.get(service, ()):
+                if service == "submissions" and not certificates:
+                    continue
+                context = certificates.for_address if service == "submissions" else None
+                self._acceptors.append(
+                    Acceptor(listener, lambda config=config: self._session(config), context)  # type: ignore[misc]
+                )
+        for listener in self._sockets.get("health", ()):
+            self._acceptors.append(Acceptor(listener, self._health.connection))
+
+    def _session(self, config: ServerConfig) -> Session:
+        return Session(self._desk, config, self._admit, self._ended)
+
+    def _admit(self, session: Session) -> Reply | None:
+        """Take a client in; the refusal if it is one too many, who then stays only for that."""
+        self._sessions.add(session)
+        self._by_address[session.address] += 1
+        self._desk.counters.add("connections")
+        self._desk.counters.add("sessions")
+        per_address = self._desk.settings.service.sessions_per_address
+        if len(self._sessions) <= self._limit and self._by_address[session.address] <= per_address:
+            return None
+        self._desk.counters.add("refused_connections")
+        return TOO_MANY
+
+    def _ended(self, session: Session) -> None:
+        self._sessions.discard(session)
+        self._desk.counters.add("sessions", -1)
+        self._by_address[session.address] -= 1
+        if self._by_address[session.address] <= 0:
+            del self._by_address[session.address]
+        if not self._sessions:
+            self._empty.set()
+
+    def _expire(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for session in [s for s in self._sessions if s.deadline <= now]:
+            session.expire()
+
+    async def _drain(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for session in list(self._sessions):
+            session.drain()
+        self._empty.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN):
+                while self._sessions:
+                    await self._empty.wait()
+        for session in list(self._sessions):
+            session.abort()
+        self._desk.closing = True
