@@ -58,9 +58,8 @@ def check_fleet(fleet: Fleet) -> tuple[Letter, ...]:
 
 def told(letter: Letter) -> list[str]:
     """The letter in a few lines: way, the other side's words, and ok or what is wrong."""
-    lines = [
-        f"{HEADINGS.get(letter.name, letter.name)}: {letter.sender} → {letter.recipient}  ({letter.way})"
-    ]
+    between = f"{letter.sender} → {letter.recipient}  ({letter.way})" if letter.sender else letter.way
+    lines = [f"{HEADINGS.get(letter.name, letter.name)}: {between}"]
     if letter.reply:
         lines.append(f"  reply    {letter.reply}")
     if letter.authentication_results:
