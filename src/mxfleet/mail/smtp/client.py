@@ -176,15 +176,19 @@ class Client:
         elif self._delivery is not None:
             self._take_in_transaction(self._awaiting[0], reply, self._delivery)
         else:
-            self._take_in_session(self._awaiting.popleft(), reply)
+            self._take_in_session(self._awaiting[0], reply)
 
     def _take_in_session(self, step: Step, reply: Reply) -> None:
         if step.stage == "quit":
             self._close("quit")
-        elif step.stage == "reset" and reply.positive:
-            self._make(Ready(self.extensions))
-        else:
-            self._make(self._opening.take(step, reply))
+            return
+        after_reset = step.stage == "reset" and reply.positive
+        move = Ready(self.extensions) if after_reset else self._opening.take(step, reply)
+        if isinstance(move, StartTls) and self._parser.pending:
+            # RFC 3207 §4.2: what came in the clear must not count inside TLS.
+            raise SmtpError("the other side sent more in the clear behind its answer to STARTTLS")
+        self._awaiting.popleft()
+        self._make(move)
 
     def _make(self, move: Move) -> None:
         if isinstance(move, Step):
@@ -194,9 +198,6 @@ class Client:
         if isinstance(move, Ready):
             self._usable = True
         elif isinstance(move, StartTls):
-            if self._parser.pending:  # RFC 3207 §4.2: what came in the clear must not count inside TLS
-                self._events.pop()
-                raise SmtpError("the other side sent more in the clear behind its answer to STARTTLS")
             self._handshake = True
         else:
             self._out.append(b"QUIT\r\n")

@@ -30,7 +30,9 @@ NOT_IMPLEMENTED: Final = Reply(502, "5.5.1", "Command not implemented")
 BAD_COMMAND_LINE: Final = Reply(500, "5.5.2", "Commands end in CRLF; bare CR or LF is not accepted")
 BAD_DATA_LINE: Final = Reply(550, "5.5.2", "Lines end in CRLF; bare CR or LF is not accepted")
 NOT_SMTP: Final = Reply(554, "5.5.1", "This is an SMTP server")
-SPOKE_EARLY: Final = Reply(554, "5.5.0", "Commands sent before the answer to the last one (RFC 2920 section 3.1)")
+SPOKE_EARLY: Final = Reply(
+    554, "5.5.0", "Commands sent before the answer to the last one (RFC 2920 section 3.1)"
+)
 SPOKE_BEFORE_TLS: Final = Reply(554, "5.5.0", "Plain text sent after STARTTLS (RFC 3207 section 4.2)")
 
 NO_ARGUMENT: Final = Reply(501, "5.5.4", "This command takes no argument")

@@ -1,6 +1,5 @@
 """Every file of tests/dialogues/server is played to the engine, in segments and octet by octet."""
 
-import dataclasses
 from collections import defaultdict, deque
 from pathlib import Path
 
@@ -10,11 +9,12 @@ from mxfleet.mail.address import path as path_text
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp import events, replies
 from mxfleet.mail.smtp.events import Event, Idle, TlsInfo
-from mxfleet.mail.smtp.limits import ServerConfig, ServerLimits
+from mxfleet.mail.smtp.limits import ServerConfig, ServerLimits, Service
 from mxfleet.mail.smtp.server import Server
 
 DIALOGUES = Path(__file__).parents[3] / "dialogues" / "server"
 FILES = sorted(DIALOGUES.glob("*.txt"))
+SERVICES: dict[str, Service] = {"smtp": "smtp", "submission": "submission", "submissions": "submissions"}
 LIMITS = {"errors", "idle_commands", "auth_failures", "command_line", "auth_line"}
 
 
@@ -57,13 +57,15 @@ class Stage:
         self.single_octets = single_octets
         self.users = {settings["user"]} if "user" in settings else set()
         limits = {name: int(value) for name, value in settings.items() if name in LIMITS}
-        chosen = {name: int(settings[name]) for name in ("max_size", "max_recipients") if name in settings}
         self.server = Server(
-            dataclasses.replace(
-                ServerConfig("mx.corp.test", limits=ServerLimits(**limits), **chosen),
-                service=settings.get("service", "smtp"),
+            ServerConfig(
+                "mx.corp.test",
+                service=SERVICES[settings.get("service", "smtp")],
+                max_size=int(settings.get("max_size", 52_428_800)),
+                max_recipients=int(settings.get("max_recipients", 1000)),
                 offer_starttls=settings.get("starttls") != "no",
                 require_tls_for_auth=settings.get("plain_auth") != "yes",
+                limits=ServerLimits(**limits),
             )
         )
         if "tls" in settings:
@@ -103,7 +105,11 @@ class Stage:
     def respond(self, event: events.Question) -> None:
         answers = self.answers[type(event).__name__]
         reply = answers.popleft() if answers else None
-        if isinstance(event, events.Auth) and self.users and f"{event.username} {event.password}" not in self.users:
+        if (
+            isinstance(event, events.Auth)
+            and self.users
+            and f"{event.username} {event.password}" not in self.users
+        ):
             reply = replies.BAD_CREDENTIALS
         if isinstance(event, events.DataStart):
             self.message = b""
