@@ -2,10 +2,11 @@
 
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from mxfleet.errors import LabError
-from mxfleet.lab import office, world
+from mxfleet.lab import guests, office, world
 from mxfleet.lab.credentials import Credentials
 from mxfleet.lab.plan import OFFICE4, OFFICE6, SECONDARY4, SECONDARY6, WORLD4, WORLD6, Guest, Plan
 from mxfleet.lab.root import Entry
@@ -20,7 +21,8 @@ PORTS = {
     "world": ((WORLD4, 53), (WORLD6, 53), (SECONDARY4, 53), (SECONDARY6, 53), (WORLD4, 25), (WORLD6, 25)),
     "office": ((OFFICE4, 24), (OFFICE6, 24), (OFFICE4, 143)),
 }
-SPEAKS_FIRST = {22, 24, 25, 143}
+SMTP = 25
+SPEAKS_FIRST = {22, 24, SMTP, 143}
 """Ports on which the server greets before the client says anything."""
 BOOT_SECONDS = 60
 
@@ -39,24 +41,46 @@ def ports(guest: Guest) -> list[tuple[str, int]]:
     return [(str(guest.addresses[0]), 22), *((str(address), port) for address, port in own)]
 
 
-def wait(guests: Iterable[Guest], seconds: float = BOOT_SECONDS) -> None:
+def wait(waited: Iterable[Guest], seconds: float = BOOT_SECONDS) -> None:
     """Return when every guest answers on its ports; raises LabError that names one that does not."""
     end = time.monotonic() + seconds
-    for guest in guests:
+    for guest in waited:
         for address, port in ports(guest):
-            while not answers(address, port):
-                if time.monotonic() > end:
-                    raise LabError(
-                        f"{guest.name}: nothing answers on {address} port {port} after {seconds:.0f} s",
-                        hint=f"see {DIRECTORY}/{guest.name}.console, then mxfleet lab up again",
-                    )
-                time.sleep(0.02)
+            _until(partial(answers, address, port), end, f"{guest.name} on {address} port {port}")
+        if guest.role in PORTS:
+            _until(partial(resolves, guest), end, f"{guest.name}'s resolver, with a validated answer,")
+
+
+def _until(ready: Callable[[], bool], end: float, what: str) -> None:
+    while not ready():
+        if time.monotonic() > end:
+            raise LabError(
+                f"{what} does not answer in time",
+                hint=f"see {DIRECTORY}/*.console, then mxfleet lab up again",
+            )
+        time.sleep(0.02)
 
 
 def answers(address: str, port: int) -> bool:
-    """Whether a server greets, or accepts where the client speaks first."""
+    """Whether a server greets, or accepts where the client speaks first; of SMTP also its EHLO.
+
+    A Postfix whose filter is not there yet greets, and then refuses every command with 451.
+    """
     try:
         with socket.create_connection((address, port), timeout=1) as connection:
-            return port not in SPEAKS_FIRST or bool(connection.recv(4))
+            if port not in SPEAKS_FIRST:
+                return True
+            greeted = bool(connection.recv(512))
+            if port != SMTP:
+                return greeted
+            connection.sendall(b"EHLO operator.peer.test\r\n")
+            return connection.recv(512).startswith(b"250")
     except OSError:
         return False
+
+
+def resolves(guest: Guest) -> bool:
+    """Whether the guest's resolver gives validated answers (the AD flag, RFC 4035 §3.2.3)."""
+    command = ["dig", "+noall", "+comments", "+time=1", "+tries=1", "@127.0.0.1", "peer.test", "SOA"]
+    flags = guests.run(guest.name, command).stdout.partition(b"flags:")[2].split(b";")[0].split()
+    return b"ad" in flags
