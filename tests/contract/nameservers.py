@@ -25,6 +25,7 @@ class Nameserver:
     kind: str
     port: int
     log: Path
+    address: str = "127.0.0.1"
 
     @property
     def key(self) -> dns.tsig.Key:
@@ -43,30 +44,40 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    kind: str, directory: Path, zones: dict[str, str], *, transfers: bool = True
+    kind: str,
+    directory: Path,
+    zones: dict[str, str],
+    *,
+    transfers: bool = True,
+    addresses: tuple[str, ...] = ("127.0.0.1", "::1"),
+    port: int = 0,
 ) -> Iterator[Nameserver]:
     """The server of this kind with these zones (name → zone file), answering before this returns."""
-    port, log = free_port(), directory / "log"
+    if not available(kind):
+        raise RuntimeError("the DNS contract needs real servers — apt-get install knot bind9")
+    port, log = port or free_port(), directory / "log"
+    directory.mkdir(exist_ok=True)
     for name, text in zones.items():
         (directory / f"{name}.zone").write_text(text)
-    write = {"knot": _knot, "bind": _bind}[kind]
-    command = write(directory, port, list(zones), transfers)
+    command = {"knot": _knot, "bind": _bind}[kind](directory, port, addresses, list(zones), transfers)
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=directory)
         try:
-            _wait_for(port, list(zones), process, log)
-            yield Nameserver(kind, port, log)
+            _wait_for(addresses[0], port, list(zones), process, log)
+            yield Nameserver(kind, port, log, addresses[0])
         finally:
             process.terminate()
             process.wait(10)
 
 
-def _knot(directory: Path, port: int, zones: list[str], transfers: bool) -> list[str]:
+def _knot(
+    directory: Path, port: int, addresses: tuple[str, ...], zones: list[str], transfers: bool
+) -> list[str]:
     actions = "[update, transfer]" if transfers else "update"
     text = f"""
 server:
     rundir: "{directory}"
-    listen: [127.0.0.1@{port}, ::1@{port}]
+    listen: [{", ".join(f"{address}@{port}" for address in addresses)}]
     tcp-workers: 1
     udp-workers: 1
     background-workers: 1
@@ -98,10 +109,14 @@ zone:
     return ["/usr/sbin/knotd", "-c", str(directory / "knot.conf")]
 
 
-def _bind(directory: Path, port: int, zones: list[str], transfers: bool) -> list[str]:
+def _bind(
+    directory: Path, port: int, addresses: tuple[str, ...], zones: list[str], transfers: bool
+) -> list[str]:
     transfer = f'{{ key "{KEY_NAME}"; }}' if transfers else "{ none; }"
+    v4 = " ".join(f"{address};" for address in addresses if ":" not in address)
+    v6 = " ".join(f"{address};" for address in addresses if ":" in address) or "none;"
     text = f"""
-options {{ directory "{directory}"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 port {port} {{ ::1; }};
+options {{ directory "{directory}"; listen-on port {port} {{ {v4} }}; listen-on-v6 port {port} {{ {v6} }};
   pid-file none; session-keyfile none; recursion no; dnssec-validation no; notify no; }};
 controls {{ }};
 key "{KEY_NAME}" {{ algorithm hmac-sha256; secret "{SECRET}"; }};
@@ -115,16 +130,16 @@ key "{KEY_NAME}" {{ algorithm hmac-sha256; secret "{SECRET}"; }};
     return ["/usr/sbin/named", "-g", "-n", "1", "-c", str(directory / "named.conf")]
 
 
-def _wait_for(port: int, zones: list[str], process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_for(
+    address: str, port: int, zones: list[str], process: "subprocess.Popen[bytes]", log: Path
+) -> None:
     end = time.monotonic() + 20
     waiting = list(zones)
     while waiting:
         if process.poll() is not None or time.monotonic() > end:
             raise RuntimeError(f"the server did not start:\n{log.read_text()}")
         try:
-            answer = dns.query.tcp(
-                dns.message.make_query(waiting[0], "SOA"), "127.0.0.1", port=port, timeout=1
-            )
+            answer = dns.query.tcp(dns.message.make_query(waiting[0], "SOA"), address, port=port, timeout=1)
         except (OSError, EOFError):
             time.sleep(0.05)
             continue

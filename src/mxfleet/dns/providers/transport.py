@@ -1,7 +1,7 @@
 """TSIG-signed questions to one server over TCP, and its refusals as sentences."""
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import dns.exception
@@ -23,7 +23,7 @@ class Server:
 
     host: str
     port: int
-    key: dns.tsig.Key
+    key: dns.tsig.Key = field(repr=False)  # its own repr shows the secret
     timeout: float = SECONDS
 
     def __str__(self) -> str:
