@@ -1,0 +1,46 @@
+"""What is rendered is what the service reads, strictly."""
+
+import pytest
+
+from mxfleet.fleet.model import Fleet, Node
+from mxfleet.mxd import settings
+from mxfleet.render import render
+from mxfleet.render.smtp import ACCOUNTS, SETTINGS
+
+from .samples import INVENTORIES, RELEASE, fleet_of, inputs_of, resolve, signing_of
+
+NODES = [(fleet_of(name), node) for name in INVENTORIES for node in fleet_of(name).nodes]
+
+
+def content(fleet: Fleet, node: Node, path: str) -> str:
+    files = render(fleet, node, signing_of(fleet), inputs_of(fleet))
+    return next(file for file in files if file.path == path).content(resolve).decode()
+
+
+@pytest.mark.parametrize(("fleet", "node"), NODES, ids=lambda value: value.name)
+def test_the_service_reads_its_settings(fleet: Fleet, node: Node) -> None:
+    read = settings.parse(content(fleet, node, SETTINGS))
+    assert read.node.name == node.name
+    assert read.node.release == RELEASE
+    assert {domain.name for domain in read.domain} == {d.name for d in fleet.domains if not d.parked}
+    assert read.certificate[0].name == node.hostname
+    assert len(read.dkim) == 2 * len(read.domain)
+
+
+@pytest.mark.parametrize(("fleet", "node"), NODES, ids=lambda value: value.name)
+def test_every_path_in_the_settings_is_a_rendered_file(fleet: Fleet, node: Node) -> None:
+    read = settings.parse(content(fleet, node, SETTINGS))
+    named = {certificate.chain for certificate in read.certificate}
+    named |= {certificate.key for certificate in read.certificate} | {key.key for key in read.dkim}
+    named |= {d.route.password_file for d in read.domain if d.route.password_file} | {read.paths.accounts}
+    rendered = {file.path for file in render(fleet, node, signing_of(fleet), inputs_of(fleet))}
+    assert named <= rendered
+
+
+@pytest.mark.parametrize(("fleet", "node"), NODES, ids=lambda value: value.name)
+def test_the_service_reads_its_accounts(fleet: Fleet, node: Node) -> None:
+    read = settings.parse_accounts(content(fleet, node, ACCOUNTS))
+    assert [(account.address, account.also) for account in read.account] == [
+        (account.address, account.also) for account in fleet.accounts
+    ]
+    assert all(account.hash == f"<accounts/{account.address}>" for account in read.account)
