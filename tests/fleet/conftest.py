@@ -86,9 +86,8 @@ def shell(fleet: Fleet, node: Node, directory: Path) -> Callable[[str], str]:
 
     def run(command: str) -> str:
         done = host.run(command)
-        if done.exit_status != 0:
-            said = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["nothing"]
-            raise ConnectionError(f"{command.splitlines()[0][:60]} ended with {done.exit_status}: {said[0]}")
+        if done.exit_status == 255:  # ssh itself
+            raise ConnectionError((done.stderr.strip() or "ssh failed").splitlines()[-1])
         return str(done.stdout)
 
     return run

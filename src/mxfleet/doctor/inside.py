@@ -9,7 +9,7 @@ from typing import Any
 
 Json = dict[str, Any]
 Run = Callable[[str], str]
-"""A shell command on the node, as root → its output."""
+"""A shell command on the node, as root → its output, whatever its exit code; raises where the node is not reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ ADDRESSES = "ip -j address show"
 
 def read_addresses(text: str) -> dict[str, str]:
     """Address → interface, without loopback and link-local ones."""
-    links: list[Json] = json.loads(text)
+    links: list[Json] = json.loads(text or "[]")
     return {
         info["local"]: link["ifname"]
         for link in links
@@ -95,15 +95,20 @@ def read_chains(text: str) -> list[Chain]:
     """The base chains: those with a hook."""
     return [
         Chain(chain["family"], chain["table"], chain["name"], chain["hook"], chain.get("policy", "accept"))
-        for item in json.loads(text)["nftables"]
+        for item in _items(text)
         if (chain := item.get("chain")) and "hook" in chain
     ]
 
 
 def read_sets(text: str) -> dict[str, set[str]]:
     """Named set → its elements as text; a network as `10.0.0.0/24`, a range as `a-b`."""
-    sets = [item["set"] for item in json.loads(text)["nftables"] if "set" in item]
+    sets = [item["set"] for item in _items(text) if "set" in item]
     return {one["name"]: {_element(element) for element in one.get("elem", [])} for one in sets}
+
+
+def _items(text: str) -> list[Json]:
+    items: list[Json] = json.loads(text)["nftables"] if text else []
+    return items
 
 
 def _element(element: Any) -> str:  # noqa: ANN401  (JSON: a string, a number or an object)
@@ -221,7 +226,7 @@ JOURNALD = "systemd-analyze cat-config systemd/journald.conf"
 
 
 def observe(run: Run, wanted: Wanted) -> Inside:
-    """Ask everything, in a dozen commands; `run` gives a command's output and raises where it fails."""
+    """Ask everything, in a dozen commands; what a command cannot tell stays empty, so that a test can name it."""
     rules = run(RULES)
     live, _, loaded = run(LIVE_RULES).strip().partition("\n")
     release, running, expected, clock = _release(run(RELEASE))
@@ -243,7 +248,7 @@ def observe(run: Run, wanted: Wanted) -> Inside:
         running_digest=running,
         expected_digest=expected,
         clock=clock,
-        answers=read_answers(run(resolver_command(f"{CURRENT}/venv/bin/python", wanted.questions))),
+        answers=read_answers(run(resolver_command(f"{CURRENT}/venv/bin/python3", wanted.questions))),
     )
 
 
