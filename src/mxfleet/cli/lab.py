@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from mxfleet.fleet import Fleet
     from mxfleet.lab.plan import Guest
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -45,17 +46,26 @@ def up(
     json_output: JsonOption = False,
     yes: YesOption = False,
     take_over: TakeOverOption = False,
+    bare: Annotated[bool, typer.Option("--bare", help="only boot the guests; deploy nothing")] = False,
 ) -> int:
-    """Boot the fleet's nodes with an Internet around them; repeated, it mends what is missing."""
+    """Boot the fleet with an Internet around it, deploy it, and send mail both ways; repeated, it mends."""
+    from mxfleet.cli import bring_up
     from mxfleet.lab import standing, state
 
-    boot_lab(fleet_file, yes=yes, take_over=take_over)
-    facts = standing.facts(state.require())
-    print(json.dumps(facts, indent=2) if json_output else standing.told(facts))
-    return 0
+    say = progress()
+    fleet, inventory = boot_lab(fleet_file, say, yes=yes, take_over=take_over)
+    if bare:
+        facts = standing.facts(state.require())
+        print(json.dumps(facts, indent=2) if json_output else standing.told(facts))
+        return 0
+    outcome = bring_up.bring_up(fleet, inventory, CLONE, say)
+    say("done")
+    return bring_up.report(outcome, fleet, inventory, json_output=json_output)
 
 
-def boot_lab(fleet_file: Path | None, *, yes: bool, take_over: bool) -> None:
+def boot_lab(
+    fleet_file: Path | None, say: Callable[[str], None], *, yes: bool, take_over: bool
+) -> tuple["Fleet", Path]:
     """The part of `up` that ends with five guests that answer and nothing deployed."""
     from mxfleet.fleet.load import choose, load_file
     from mxfleet.lab import image, lifecycle, packages
@@ -65,12 +75,13 @@ def boot_lab(fleet_file: Path | None, *, yes: bool, take_over: bool) -> None:
     packages.ensure(lambda wanted: agreed(wanted, yes))
     lifecycle.boot(
         fleet,
-        progress(),
+        say,
         owner=CLONE,
         inventory=str(inventory),
         cache=image.cache_directory(os.environ),
         take_over=may_take_over(take_over),
     )
+    return fleet, inventory
 
 
 def agreed(packages: list[str], yes: bool) -> bool:
