@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from mxfleet.errors import ServiceError
+from mxfleet.mxd.session import plain_address
 
 SERVICES: Final = ("smtp", "submission", "submissions", "health")
 FIRST_DESCRIPTOR: Final = 3  # sd_listen_fds(3)
@@ -99,7 +100,8 @@ class Acceptor:
         try:
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            context = self._context(connection.getsockname()[0]) if self._context else None
+            local = plain_address(connection.getsockname()[0])
+            context = self._context(local) if self._context else None
             await self._loop.connect_accepted_socket(
                 self._protocol,
                 connection,
