@@ -1,0 +1,7 @@
+"""`python -m mxfleet.mxd` is `mxd`."""
+
+import sys
+
+from mxfleet.mxd.command import main
+
+sys.exit(main())
