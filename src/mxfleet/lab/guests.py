@@ -64,8 +64,7 @@ def start_keeper(tree: cgroup.Tree) -> None:
 
 def init_pid(guest: str) -> int:
     """The guest's PID 1 as the host numbers it; raises LabError where the guest does not run."""
-    payload = cgroup.here().root / f"{PREFIX}{guest}" / "payload"
-    for pid in cgroup.processes(payload):
+    for pid in cgroup.processes(group(guest) / "payload"):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
                 if line.startswith("NSpid:") and line.split()[2:] == ["1"]:
@@ -75,7 +74,12 @@ def init_pid(guest: str) -> int:
 
 def runs(guest: str) -> bool:
     """Whether anything of the guest runs."""
-    return cgroup.populated(cgroup.here().root / f"{PREFIX}{guest}")
+    return cgroup.populated(group(guest))
+
+
+def group(guest: str) -> Path:
+    """The guest's control group."""
+    return cgroup.here().root / f"{PREFIX}{guest}"
 
 
 def run(

@@ -1,8 +1,10 @@
 """How the lab stands now: its record, and what is observed of each guest."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from mxfleet.lab import faults, guests, network, services
+from mxfleet.lab import cgroup, faults, guests, network, services
 from mxfleet.lab.plan import guests_of
 from mxfleet.lab.state import Record
 
@@ -22,8 +24,20 @@ def facts(record: Record) -> dict[str, Any]:
             "answers": runs and services.answers(address, port),
             "holds": sorted(network.addresses(guest) & service) if runs else [],
             "serves": services.SERVES[guest.role],
+            "memory": memory(guest.name),
         }
     return observed
+
+
+def memory(guest: str) -> int:
+    """The guest's proportional set size in octets: what it costs this machine, shared pages by share."""
+    total = 0
+    for pid in cgroup.processes(guests.group(guest)):
+        with suppress(OSError):  # it may end while we look
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+    return total
 
 
 def told(facts: dict[str, Any]) -> str:
@@ -32,6 +46,8 @@ def told(facts: dict[str, Any]) -> str:
     if not facts["complete"]:
         lines.append("half-made: mxfleet lab up completes it")
     lines += [_line(name, guest) for name, guest in facts["guests"].items()]
+    total = sum(guest["memory"] for guest in facts["guests"].values())
+    lines.append(f"memory       {total // 1024**2} MiB, all guests together")
     lines.append(f"ssh          ssh -F {facts['ssh_config']} mx1, or: mxfleet lab ssh mx1")
     lines.append(f"credentials  {facts['credentials']}")
     return "\n".join(lines)
