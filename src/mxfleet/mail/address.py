@@ -26,6 +26,7 @@ _MAILBOX = re.compile(rf"({_ATOM}(?:\.{_ATOM})*+)@({_LABEL}(?:\.{_LABEL})*)")
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\[ -~])*+)"@(.*)', re.DOTALL)
 _PAIR = re.compile(r"\\(.)")
 _SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*(?:,@{_LABEL}(?:\.{_LABEL})*)*:")
+_FULL_STOPS = re.compile("[.\u3002\uff0e\uff61]")  # RFC 3490 §3.1
 # IDNA 2003 and 2008 disagree on these (RFC 5895, UTS 46 "deviations"), so that one domain would be two.
 _DEVIATIONS = frozenset("ßς\u200c\u200d")
 
@@ -155,7 +156,7 @@ def _to_ascii(text: str) -> str:
             f"domain {text!r}: ß, ς and joiners are ambiguous", hint="write its A-label, xn--…"
         )
     try:
-        return ".".join(idna.ToASCII(label).decode("ascii") for label in text.split("."))
+        return ".".join(idna.ToASCII(label).decode("ascii") for label in _FULL_STOPS.split(text))
     except UnicodeError as error:
         raise AddressError(f"domain {text!r}: not an internationalised name: {error}") from error
 
