@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from threading import Lock
 
-from pyinfra import host, inventory
+from pyinfra import host
 from pyinfra.api import FactBase
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.host import Host
 
 from mxfleet.errors import MxfleetError
 from mxfleet.render import observation
+from mxfleet.render.desired import Desired
 from mxfleet.render.differences import Difference, differences
 from mxfleet.render.observation import Observation
 from roles import target
@@ -20,8 +21,7 @@ class NodeState(FactBase[Observation]):
 
     def command(self, node: str) -> str:
         """The script; only the node's name stands in pyinfra's output."""
-        fleet = inventory.get_host(node).data.fleet
-        return observation.script(target.of(fleet, fleet.node(node)).questions)
+        return observation.script(_targets[node].questions)
 
     def process(self, output: Iterable[str]) -> Observation:
         """The answer as a value."""
@@ -31,6 +31,7 @@ class NodeState(FactBase[Observation]):
             raise DeployError(f"mxfleet: {error}") from error
 
 
+_targets: dict[str, Desired] = {}
 _seen: dict[str, Observation] = {}
 _locks: dict[str, Lock] = {}
 
@@ -38,15 +39,17 @@ _locks: dict[str, Lock] = {}
 def observe(of: Host | None = None) -> Observation:
     """What the host (this one, if none is named) was when last asked; asks where nothing is known."""
     asked = of or host
-    with _locks.setdefault(asked.name, Lock()):
-        if asked.name not in _seen:
-            _seen[asked.name] = asked.get_fact(NodeState, node=asked.name)
-        return _seen[asked.name]
+    node = asked.data.node
+    with _locks.setdefault(node.name, Lock()):
+        if node.name not in _seen:
+            _targets[node.name] = target.of(asked.data.fleet, node)
+            _seen[node.name] = asked.get_fact(NodeState, node=node.name)
+        return _seen[node.name]
 
 
 def forget() -> None:
     """Called by whatever is about to change this host: the next question is asked anew."""
-    _seen.pop(host.name, None)
+    _seen.pop(host.data.node.name, None)
 
 
 def differing(role: str, *kinds: str) -> list[Difference]:

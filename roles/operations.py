@@ -65,7 +65,7 @@ def files_ready() -> Commands:
 @operation()
 def no_leftovers() -> Commands:
     """What was staged is gone again."""
-    if _staged.pop(host.name, None):
+    if _staged.pop(host.data.node.name, None):
         yield StringCommand(f"rm -rf {shell.STAGE}")
 
 
@@ -104,7 +104,7 @@ def placed(role: str) -> Commands:
 
 def ready(files: list[File]) -> Commands:
     """Stage the files unless this run has done so."""
-    known = _staged.get(host.name, {})
+    known = _staged.get(host.data.node.name, {})
     if any(known.get(file.path) != target.here().digests[file.path] for file in files):
         yield _stage(files)
 
@@ -126,7 +126,7 @@ def _units(role: str) -> list[Unit]:
 def _stage(files: list[File]) -> StringCommand:
     desired, fleet = target.here(), host.data.fleet
     contents = {file: target.content(fleet, file) for file in files}
-    _staged[host.name] = {file.path: desired.digests[file.path] for file in files}
+    _staged[host.data.node.name] = {file.path: desired.digests[file.path] for file in files}
     return StringCommand(shell.stage(files), _stdin=shell.archive(contents))
 
 

@@ -50,7 +50,7 @@ def roll() -> Roll:
     """The run's order, fixed when first asked for; every node is asked before anything is changed."""
     if not _roll:
         fleet = host.data.fleet
-        seen = {active.name: facts.observe(active) for active in inventory.get_active_hosts()}
+        seen = {active.data.node.name: facts.observe(active) for active in inventory.get_active_hosts()}
         pending = frozenset(
             name for name in seen if differences(target.of(fleet, fleet.node(name)), seen[name])
         )
@@ -70,7 +70,7 @@ class Turn:
         """Whether it is this host's turn, and nothing has failed so far anywhere."""
         turns = roll().turns
         failed = any(result.error_ops for result in state.results.values())
-        return self.number < len(turns) and host.name in turns[self.number] and not failed
+        return self.number < len(turns) and host.data.node.name in turns[self.number] and not failed
 
     def __str__(self) -> str:
         return f"turn {self.number + 1}"
@@ -80,6 +80,12 @@ def turns() -> Iterator[Turn]:
     """One turn for each host of the run (`host.loop` keeps pyinfra's order of operations exact)."""
     every = [Turn(number) for number in range(len(inventory.get_active_hosts()))]
     yield from host.loop(every)  # type: ignore[no-untyped-call]
+
+
+HEALTHY = """mxd=/opt/mxfleet/current/venv/bin/mxd
+$mxd health --wait 30 >/dev/null || { echo 'mxfleet: the exchange does not become healthy' >&2; exit 1; }
+[ "$($mxd digest)" = "$(cat /run/mxd/digest)" ] || { echo 'mxfleet: the exchange runs something else than is in place' >&2; exit 1; }"""
+"""Serves, commits, and says itself that it has loaded what is there."""
 
 
 @operation()
@@ -93,14 +99,15 @@ def order_is_known() -> Commands:
 @operation()
 def address_stays(turn: Turn) -> Commands:
     """The service address is where it was when the run began; asked anew before a node is changed."""
-    if not turn.mine or host.name not in roll().pending or not host.data.fleet.service:
+    node = host.data.node.name
+    if not turn.mine or node not in roll().pending or not host.data.fleet.service:
         return
     facts.forget()
     held, holder = _holds(host.data.fleet, facts.observe()), roll().holder
-    if held != (host.name == holder) and state.is_executing:
-        now = f"{host.name} holds it now" if held else f"{host.name} has lost it"
+    if held != (node == holder) and state.is_executing:
+        now = f"{node} holds it now" if held else f"{node} has lost it"
         yield refusal(
-            f"the service address moved during the run ({now}): stopped before {host.name} was changed",
+            f"the service address moved during the run ({now}): stopped before {node} was changed",
             "run it again",
         )
 
@@ -111,6 +118,6 @@ def healthy(turn: Turn) -> Commands:
     if not turn.mine or not roll().pending:
         host.noop("nothing was changed")
         return
-    yield StringCommand("/opt/mxfleet/current/venv/bin/mxd health --wait 30")
+    yield StringCommand(HEALTHY)
     if host.data.fleet.service:
         yield StringCommand("systemctl is-active --quiet keepalived.service")

@@ -18,4 +18,4 @@ def _refuse(state: State, host: Host, sentence: str) -> bool:
 
 def say(about: Host, sentence: str) -> None:
     """One line of ours in pyinfra's output, which `mxfleet deploy` picks out."""
-    logger.error(f"{about.print_prefix}mxfleet: {about.name}: {sentence}")
+    logger.error(f"{about.print_prefix}mxfleet: {about.data.node.name}: {sentence}")

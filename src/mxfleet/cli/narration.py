@@ -94,9 +94,8 @@ class Narration:
             "; ".join(dict.fromkeys(self.sentences))
             or "see pyinfra's own words: pyinfra -y INVENTORY deploy.py"
         )
-        return DeployError(
-            f"stopped: {where}: {reasons}", hint="mend it, then mxfleet deploy again: it goes on from here"
-        )
+        hint = "" if " — " in reasons else "mend it, then mxfleet deploy again: it goes on from here"
+        return DeployError(f"stopped: {where}: {reasons}", hint=hint)
 
     def as_values(self) -> dict[str, object]:
         """For --json."""

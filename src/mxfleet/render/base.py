@@ -39,7 +39,9 @@ def unit_files(unit: str) -> tuple[str, ...]:
     }[unit]
 
 
-def noting(view: View, role: str, unit: str, loaded: tuple[str, ...], reloads: bool = False) -> File:
+def noting(
+    view: View, role: str, unit: str, loaded: tuple[str, ...], *, reloads: bool = False, live: bool = False
+) -> File:
     """A drop-in by which the unit notes, each time it starts, what it has loaded."""
-    text = view.template("/etc/systemd/system/noting.conf", loaded=loaded, reloads=reloads)
+    text = view.template("/etc/systemd/system/noting.conf", loaded=loaded, reloads=reloads, live=live)
     return File(role=role, path=f"/etc/systemd/system/{unit}.d/50-mxfleet.conf", text=text)

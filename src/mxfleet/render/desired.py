@@ -97,7 +97,7 @@ def units(view: View) -> Iterator[Unit]:
     yield Unit(role="resolver", name="unbound.service", loaded=resolver.loaded(view))
     for name in smtp.sockets(view):
         yield Unit(role="smtp", name=name, loaded=(f"/etc/systemd/system/{name}",))
-    yield Unit(role="smtp", name=smtp.SERVICE, loaded=(f"/etc/systemd/system/{smtp.SERVICE}",))
+    yield Unit(role="smtp", name=smtp.SERVICE, loaded=smtp.loaded(view))
     if view.fleet.service:
         loaded = (failover.KEEPALIVED, failover.CHECK)
         yield Unit(role="failover", name="keepalived.service", loaded=loaded, reload=True)

@@ -7,7 +7,6 @@ from typing import Literal
 from mxfleet.render.desired import Desired
 from mxfleet.render.file import Unit
 from mxfleet.render.observation import Access, Observation, UnitState
-from mxfleet.render.smtp import SERVICE
 
 Kind = Literal["package", "user", "directory", "file", "stray", "setting", "rules", "release", "unit"]
 
@@ -114,9 +113,7 @@ def _unit(desired: Desired, seen: Observation, unit: Unit) -> Iterator[str]:
     if state.stale:
         yield "systemd has not read its file again"
     if unit.loaded and seen.loaded.get(unit.name, ("",))[0] != desired.note(unit):
-        yield "runs with an older configuration"
-    if unit.name == SERVICE and (not seen.service_runs or seen.service_runs != seen.service_would_run):
-        yield "runs with other settings, keys or code than are in place"
+        yield "runs with something else than is in place"
 
 
 def _access(found: Access | None, wanted: Access) -> str:

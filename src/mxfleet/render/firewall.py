@@ -11,7 +11,7 @@ RULES = "/etc/nftables.conf"
 
 def files(view: View) -> Iterator[File]:
     """The unit's drop-in; the rules themselves are `rules`, since they go live only when confirmed."""
-    yield noting(view, "firewall", "nftables.service", (RULES,), reloads=True)
+    yield noting(view, "firewall", "nftables.service", (RULES,), reloads=True, live=True)
 
 
 def rules(view: View) -> File:

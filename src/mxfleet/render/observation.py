@@ -57,8 +57,6 @@ class Observation:
     release: str = ""
     releases: frozenset[str] = frozenset()
     machine: str = ""
-    service_runs: str = ""
-    service_would_run: str = ""
 
     @property
     def serves(self) -> bool:
@@ -86,8 +84,6 @@ def script(questions: Questions) -> str:
         "release": f"readlink {CURRENT}",
         "releases": f"ls -1 {RELEASES}",
         "machine": "uname -m",
-        "service_runs": "cat /run/mxd/digest",
-        "service_would_run": f"{CURRENT}/venv/bin/mxd digest",
     }
     lines = [f"echo '{MARK}{name}'; ( {command} )" for name, command in sections.items()]
     return "\n".join(["LC_ALL=C; export LC_ALL; exec 2>/dev/null; cd /", *lines, f"echo '{MARK}end'"])
@@ -113,8 +109,6 @@ def parse(lines: Iterable[str]) -> Observation:
         release=_first(said["release"]).rpartition("/")[2],
         releases=frozenset(said["releases"]),
         machine=_first(said["machine"]),
-        service_runs=_first(said["service_runs"]),
-        service_would_run=_first(said["service_would_run"]),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mxfleet.fleet.routes import Smtp
 from mxfleet.fleet.secrets import SecretReference
 from mxfleet.render import tls
+from mxfleet.render.base import noting
 from mxfleet.render.file import File, mark
 from mxfleet.render.view import View
 
@@ -35,18 +36,8 @@ def unit_files(view: View) -> Iterator[File]:
 def files(view: View) -> Iterator[File]:
     """Secrets first, the settings that name them last, tested by the release that will read them."""
     yield from unit_files(view)
-    for key in view.signing.dkim:
-        path = dkim_path(key.domain, key.selector)
-        yield _secret(path, mark(key.secret) + "\n", (key.secret,))
-    for domain in view.fleet.domains:
-        if isinstance(domain.route, Smtp) and domain.route.password:
-            password = domain.route.password
-            yield _secret(route_password_path(domain.name), mark(password) + "\n", (password,))
-    if view.fleet.accounts:
-        secrets = tuple(account.secret for account in view.fleet.accounts)
-        yield _secret(ACCOUNTS, view.template(ACCOUNTS, mark=mark), secrets)
-    else:
-        yield _secret(ACCOUNTS, "# nobody may submit here\n", ())
+    yield noting(view, "smtp", SERVICE, loaded(view))
+    yield from secret_files(view)
     yield view.file(
         "smtp",
         SETTINGS,
@@ -60,6 +51,29 @@ def files(view: View) -> Iterator[File]:
             "password_path": route_password_path,
         },
     )
+
+
+def secret_files(view: View) -> Iterator[File]:
+    """Signing keys, passwords of next hops, and accounts."""
+    for key in view.signing.dkim:
+        path = dkim_path(key.domain, key.selector)
+        yield _secret(path, mark(key.secret) + "\n", (key.secret,))
+    for domain in view.fleet.domains:
+        if isinstance(domain.route, Smtp) and domain.route.password:
+            password = domain.route.password
+            yield _secret(route_password_path(domain.name), mark(password) + "\n", (password,))
+    if view.fleet.accounts:
+        secrets = tuple(account.secret for account in view.fleet.accounts)
+        yield _secret(ACCOUNTS, view.template(ACCOUNTS, mark=mark), secrets)
+    else:
+        yield _secret(ACCOUNTS, "# nobody may submit here\n", ())
+
+
+def loaded(view: View) -> tuple[str, ...]:
+    """Everything that the service reads when it starts; the release's version stands in the settings."""
+    certificates = [path for served in tls.served(view) for path in (served.chain, served.key)]
+    secrets = [file.path for file in secret_files(view)]
+    return (f"/etc/systemd/system/{SERVICE}", SETTINGS, *secrets, *certificates)
 
 
 def dkim_path(domain: str, selector: str) -> str:
