@@ -12,11 +12,13 @@ def only_apt(name: str, path: str | None = None) -> str | None:
     return "/usr/bin/apt-get" if name == "apt-get" else None
 
 
+def only_apt(name: str, path: str | None = None) -> str | None:
+    return "/usr/bin/apt-get" if name == "apt-get" else None
+
+
 @pytest.fixture
 def nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        packages.shutil, "which", lambda name, path=None: "/usr/bin/apt-get" if name == "apt-get" else None
-    )
+    monkeypatch.setattr(shutil, "which", only_apt)
 
 
 def test_a_program_s_package_is_named(nothing_there: None) -> None:
