@@ -12,10 +12,6 @@ def only_apt(name: str, path: str | None = None) -> str | None:
     return "/usr/bin/apt-get" if name == "apt-get" else None
 
 
-def only_apt(name: str, path: str | None = None) -> str | None:
-    return "/usr/bin/apt-get" if name == "apt-get" else None
-
-
 @pytest.fixture
 def nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", only_apt)
