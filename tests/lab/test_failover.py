@@ -39,8 +39,8 @@ def test_stopping_the_service_on_the_holder_moves_the_address(lab: Lab) -> None:
     service = [str(address) for address in lab.service]
     with Watch(service, 25) as watch:
         watch.until_answers()
-        moment = time.monotonic()
         lab.inside(holder, "systemctl stop mxd")
+        moment = time.monotonic()
         outages = watch.outages(moment, 15)
     try:
         assert lab.holder() != holder

@@ -73,6 +73,8 @@ class Watch:
         self._process.kill()
         self._process.wait()
         self._reader.join()
+        if self._process.stdout:
+            self._process.stdout.close()
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
