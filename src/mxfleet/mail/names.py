@@ -1,0 +1,39 @@
+"""Domain names as the DNS can be asked for them: canonical, ASCII, with labels of a legal length."""
+
+from encodings import idna
+from functools import lru_cache
+from typing import Final
+
+MAX_NAME: Final = 253  # octets of a name written without its trailing dot (RFC 1035 §2.3.4)
+MAX_LABEL: Final = 63
+
+
+def is_askable(name: str) -> bool:
+    """Whether a question can be composed for this name (RFC 1035 §2.3.4): any ASCII, but no empty label."""
+    return (
+        0 < len(name) <= MAX_NAME
+        and name.isascii()
+        and all(0 < len(label) <= MAX_LABEL for label in name.split("."))
+    )
+
+
+@lru_cache(maxsize=4096)
+def canonical_name(name: str) -> str:
+    """Lower case, A-labels (RFC 8616 §3), no trailing dot; "" for what cannot be a name in the DNS."""
+    name = name.removesuffix(".")
+    if not name.isascii():
+        try:
+            name = ".".join(idna.ToASCII(label).decode("ascii") for label in name.split("."))
+        except UnicodeError:
+            return ""
+    return name.lower() if is_askable(name) else ""
+
+
+def is_within(name: str, ancestor: str) -> bool:
+    """Whether `name` is `ancestor` or below it; both canonical."""
+    return name == ancestor or name.endswith("." + ancestor)
+
+
+def parent(name: str) -> str:
+    """The name without its leftmost label, "" at the top."""
+    return name.partition(".")[2]

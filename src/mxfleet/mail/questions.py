@@ -1,0 +1,131 @@
+"""What the pure checks ask the DNS and what they are told: typed questions out, typed answers in.
+
+A check is a generator: it yields a `Question`, is sent a `Response`, and returns its verdict. Whoever drives it
+decides where answers come from:
+
+    def drive(check):                     # mxd does the same with `await`
+        response = None
+        while True:
+            try:
+                question = check.send(response)
+            except StopIteration as end:
+                return end.value
+            response = resolve(question)
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Literal, TypeAlias, TypeVar
+
+from mxfleet.errors import MailError
+
+RecordType: TypeAlias = Literal["TXT", "A", "AAAA", "MX", "PTR"]
+Address: TypeAlias = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Ask the DNS for the records of one type at one name (ASCII, no trailing dot)."""
+
+    name: str
+    type: RecordType
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An MX record: preference and host name."""
+
+    preference: int
+    host: str
+
+
+Record: TypeAlias = bytes | Address | Exchange | str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """There are records, aliases followed (at least one, else it is NoData).
+
+    TXT: bytes, the character-strings of each record joined without a gap · A: IPv4Address · AAAA: IPv6Address
+    · MX: Exchange · PTR: str, the name without its trailing dot. `authenticated` says that the resolver
+    validated it by DNSSEC.
+    """
+
+    records: tuple[Record, ...]
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoData:
+    """The name exists, the record type does not (RFC 2308 §2.2)."""
+
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NxDomain:
+    """The name does not exist, nor does any below it (RFC 8020)."""
+
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TempError:
+    """Nobody knows now: SERVFAIL, bogus, timed out; never to be read as "there is none"."""
+
+    reason: str = "no answer"
+
+
+Response: TypeAlias = Answer | NoData | NxDomain | TempError
+
+Verdict = TypeVar("Verdict")
+Questions: TypeAlias = Generator[Question, Response, Verdict]
+"""A check in progress: yields questions, is sent responses, returns its verdict."""
+
+
+class Unanswered(MailError):
+    """A question got no answer for now; the check that asked it turns this into its `temperror`."""
+
+
+def ask_texts(name: str) -> Questions[tuple[bytes, ...]]:
+    """The TXT records at a name, () where there are none; Unanswered where nobody knows."""
+    records = yield from _ask(Question(name, "TXT"))
+    return tuple(record for record in records if isinstance(record, bytes))
+
+
+def ask_addresses(name: str, family: Literal["A", "AAAA"]) -> Questions[tuple[Address, ...]]:
+    """The addresses of one family at a name, () where there are none; Unanswered where nobody knows."""
+    records = yield from _ask(Question(name, family))
+    return tuple(record for record in records if isinstance(record, IPv4Address | IPv6Address))
+
+
+def ask_exchanges(name: str) -> Questions[tuple[Exchange, ...]]:
+    """The MX records at a name by preference, () where there are none; Unanswered where nobody knows."""
+    records = yield from _ask(Question(name, "MX"))
+    found = (record for record in records if isinstance(record, Exchange))
+    return tuple(sorted(found, key=lambda exchange: exchange.preference))
+
+
+def ask_names(address: Address) -> Questions[tuple[str, ...]]:
+    """The names that PTR records give an address, () where there are none; Unanswered where nobody knows."""
+    records = yield from _ask(Question(address.reverse_pointer, "PTR"))
+    return tuple(record.rstrip(".").lower() for record in records if isinstance(record, str))
+
+
+def family_of(address: Address) -> Literal["A", "AAAA"]:
+    """The record type that can name this address."""
+    return "A" if address.version == 4 else "AAAA"
+
+
+def without_mapping(address: Address) -> Address:
+    """An IPv4-mapped IPv6 address as the IPv4 address that it is (RFC 7208 §5), any other as it stands."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _ask(question: Question) -> Questions[tuple[Record, ...]]:
+    response = yield question
+    if isinstance(response, TempError):
+        raise Unanswered(f"{question.type} of {question.name}: {response.reason}")
+    return response.records if isinstance(response, Answer) else ()

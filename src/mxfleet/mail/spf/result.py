@@ -1,0 +1,24 @@
+"""What SPF says about a client, as a value (RFC 7208 §2.6)."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+SpfResult: TypeAlias = Literal["none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"]
+Identity: TypeAlias = Literal["mailfrom", "helo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spf:
+    """One check's verdict.
+
+    `domain` is the one whose policy was asked for, `mechanism` the directive of its record that matched
+    ("default" where none did, "" where there was nothing to match), `reason` a sentence for the log and
+    `explanation` the domain's own words for a `fail` (RFC 7208 §6.2), "" where it has none.
+    """
+
+    result: SpfResult
+    identity: Identity
+    domain: str
+    mechanism: str = ""
+    reason: str = ""
+    explanation: str = ""
