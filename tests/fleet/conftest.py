@@ -19,7 +19,8 @@ from mxfleet.fleet.signing import Signing
 from mxfleet.keys.ledger import signing_for
 from mxfleet.keys.secrets import resolve
 from mxfleet.keys.vault import Vault
-from mxfleet.render import File, directories, render
+from mxfleet.render import File, directories
+from mxfleet.render.desired import Desired, desire
 from mxfleet.render.inputs import Inputs, gather
 from mxfleet.render.release import version_of
 
@@ -65,16 +66,24 @@ def inputs(fleet: Fleet, release: str) -> Inputs:
 
 
 @pytest.fixture(scope="session")
-def rendered(fleet: Fleet, signing: Signing, inputs: Inputs) -> dict[str, tuple[File, ...]]:
-    """Node → the files that it should have."""
-    return {node.name: render(fleet, node, signing, inputs) for node in fleet.nodes}
-
-
-@pytest.fixture(scope="session")
 def secret(fleet: Fleet) -> Callable[[SecretReference], bytes]:
     """Opens what the fleet only names; from the vault, on this machine."""
     vault = Vault.of(fleet, ROOT)
     return lambda reference: resolve(reference, vault, os.environ, ROOT)
+
+
+@pytest.fixture(scope="session")
+def desired(
+    fleet: Fleet, signing: Signing, inputs: Inputs, secret: Callable[[SecretReference], bytes]
+) -> dict[str, Desired]:
+    """Node → what a deploy would make of it."""
+    return {node.name: desire(fleet, node, signing, inputs, secret) for node in fleet.nodes}
+
+
+@pytest.fixture(scope="session")
+def rendered(desired: dict[str, Desired]) -> dict[str, tuple[File, ...]]:
+    """Node → the files that it should have."""
+    return {name: one.files for name, one in desired.items()}
 
 
 def shell(fleet: Fleet, node: Node, directory: Path) -> Callable[[str], str]:

@@ -204,6 +204,7 @@ class Inside:
     files: dict[str, FileFound]
     ours: set[str]
     private_keys: set[str]
+    notes: dict[str, str]
     sysctls: dict[str, str]
     users: dict[str, tuple[int, str]]
     sshd: dict[str, str]
@@ -222,6 +223,7 @@ LIVE_RULES = (
     "nft -s list ruleset | sha256sum | cut -d' ' -f1; tail -n 1 /run/mxfleet/loaded/nftables.service; true"
 )
 RELEASE = f"readlink {CURRENT}; cat /run/mxd/digest; echo; {CURRENT}/venv/bin/mxd digest; date +%s.%N; true"
+NOTES = "cd /run/mxfleet/loaded && grep -H -m1 '' -- *"
 JOURNALD = "systemd-analyze cat-config systemd/journald.conf"
 
 
@@ -240,6 +242,7 @@ def observe(run: Run, wanted: Wanted) -> Inside:
         files=read_files(run(files_command(wanted.paths))),
         ours=set(run(OURS).split()),
         private_keys=set(run(PRIVATE_KEYS).split()),
+        notes=read_notes(run(NOTES)),
         sysctls=read_pairs(run(f"sysctl {' '.join(wanted.sysctls)}")),
         users=read_users(run(f"getent passwd {' '.join(wanted.users)}; true")),
         sshd=read_words(run("sshd -T")),
@@ -250,6 +253,11 @@ def observe(run: Run, wanted: Wanted) -> Inside:
         clock=clock,
         answers=read_answers(run(resolver_command(f"{CURRENT}/venv/bin/python3", wanted.questions))),
     )
+
+
+def read_notes(text: str) -> dict[str, str]:
+    """Unit → the digest of the files that it loaded when it last started or reloaded."""
+    return {unit: note for unit, _, note in (line.partition(":") for line in text.splitlines())}
 
 
 def read_users(text: str) -> dict[str, tuple[int, str]]:

@@ -11,6 +11,7 @@ from mxfleet.doctor.inside import (
     read_answers,
     read_chains,
     read_files,
+    read_notes,
     read_pairs,
     read_sets,
     read_sockets,
@@ -143,6 +144,13 @@ def test_pairs_of_sysctl_and_of_configuration_files() -> None:
 
 def test_words_of_sshd() -> None:
     assert read_words("port 22\npermitrootlogin no\nPort 23\n") == {"port": "22", "permitrootlogin": "no"}
+
+
+def test_notes_of_units() -> None:
+    assert read_notes("ssh.service:abc\nmxd-smtp.socket:def\n") == {
+        "ssh.service": "abc",
+        "mxd-smtp.socket": "def",
+    }
 
 
 def test_users_and_answers() -> None:
