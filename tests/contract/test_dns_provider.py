@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import dns.tsig
@@ -12,7 +13,7 @@ from mxfleet.dns.plan import Change
 from mxfleet.dns.providers.protocol import Provider
 from mxfleet.dns.providers.rfc2136 import Rfc2136Provider
 from mxfleet.dns.providers.transport import Server
-from mxfleet.dns.records import Record, mx, txt
+from mxfleet.dns.records import Record, address, mx, txt
 from mxfleet.errors import DnsError, PlanStale
 from tests.contract import nameservers
 from tests.contract.nameservers import Nameserver, zone_text
@@ -21,7 +22,7 @@ ZONE = "corp.test"
 FOREIGN = '@ TXT "verification=a; b" "c"'
 KEY = "r20261124-7f3c9a._domainkey.corp.test"
 LONG = b"v=DKIM1; k=rsa; p=" + b"A" * 400 + b'"\\\x00\xff;'
-NAMES = {ZONE, KEY, "mx.corp.test"}
+NAMES = {ZONE, KEY, "mx.corp.test", "submit.corp.test"}
 
 
 @pytest.fixture(params=["knot", "knot without transfers", "bind", "bind without transfers"])
@@ -93,6 +94,15 @@ def test_the_null_mx_can_be_published(provider: Provider) -> None:
     [old] = snapshot.rrset(ZONE, "MX")
     provider.apply(ZONE, [Change(old, mx(ZONE, 300, 0, ""), Family.MX, "test")], snapshot)
     assert values(provider, ZONE, "MX") == ["0 ."]
+
+
+def test_an_address_can_take_the_place_of_an_alias(provider: Provider) -> None:
+    alias = Record("submit.corp.test", "CNAME", "old.corp.test.", 300)
+    own = address("submit.corp.test", 60, IPv4Address("10.77.0.10"))
+    provider.apply(ZONE, [come(alias)], provider.read(ZONE, NAMES))
+    provider.apply(ZONE, [come(own), go(alias)], provider.read(ZONE, NAMES))
+    assert values(provider, "submit.corp.test", "A") == ["10.77.0.10"]
+    assert values(provider, "submit.corp.test", "CNAME") == []
 
 
 def test_a_new_ttl_holds_for_all_values_of_the_name(provider: Provider) -> None:

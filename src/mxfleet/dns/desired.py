@@ -104,7 +104,7 @@ def _mail_domain(fleet: Fleet, domain: Domain) -> Iterator[Wanted]:
         )
     yield Wanted(txt(name, ttl, sender_policy(fleet)), Family.SPF, "mail leaves from the nodes")
     policy = f"v=DMARC1; p={fleet.policy.dmarc}".encode("ascii")  # RFC 9989 §4.7; no pct, it is gone
-    yield Wanted(txt(f"_dmarc.{name}", ttl, policy), Family.DMARC, "unaligned mail is not ours")
+    yield Wanted(txt(f"_dmarc.{name}", ttl, policy), Family.DMARC, "what is unaligned is not ours")
 
 
 def _parked(fleet: Fleet, domain: Domain) -> Iterator[Wanted]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from mxfleet.dns.families import Family
 from mxfleet.dns.plan import Change, Plan, ZonePlan
 
 Paint = Callable[[str, str], str]
@@ -48,16 +49,18 @@ def _zone(zone: ZonePlan, paint: Paint) -> Iterator[str]:
         yield from _change(change, paint)
     for conflict in zone.conflicts:
         yield paint("yellow", f"  ! {_short(str(conflict.record))}")
-        yield f"      not written by mxfleet, but {conflict.family} is ours: --adopt replaces it"
+        if conflict.family is Family.ALIAS:
+            yield "      an alias in the place of a name of ours: --adopt replaces it"
+        else:
+            yield f"      not written by mxfleet, which means to say what {conflict.family} is: --adopt replaces it"
 
 
 def _change(change: Change, paint: Paint) -> Iterator[str]:
     sign, colour = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}[change.kind]
-    yield paint(colour, f"  {sign} {_short(str(change.record))}")
+    yield f"{paint(colour, f'  {sign} {_short(str(change.record))}')}  ; {change.why}"
     if change.before and change.after:
         same = change.before.value == change.after.value
         yield f"      was {f'TTL {change.before.ttl}' if same else _short(change.before.value)}"
-    yield f"      {change.why}"
 
 
 def _short(text: str) -> str:

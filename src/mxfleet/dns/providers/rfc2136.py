@@ -110,8 +110,11 @@ def update_message(zone: str, changes: Sequence[Change], expect: Snapshot) -> dn
     touched = dict.fromkeys(r.rrset for c in changes for r in (c.before, c.after) if r)
     for name, kind in touched:
         _require(update, name, kind, expect.rrset(name, kind))
+    added: list[Record] = []
     for name, kind in touched:
-        _rewrite(update, name, kind, [c for c in changes if c.record.rrset == (name, kind)], expect)
+        added += _clear(update, name, kind, [c for c in changes if c.record.rrset == (name, kind)], expect)
+    for record in added:  # last: beside a CNAME that is still there they would be dropped without a word
+        update.add(dns.name.from_text(record.name), record.ttl, record.rdata())  # (RFC 2136 §3.4.2.2)
     return update
 
 
@@ -123,19 +126,17 @@ def _require(update: dns.update.UpdateMessage, name: str, kind: str, values: Seq
         update.present(owner, record.rdata())
 
 
-def _rewrite(
+def _clear(
     update: dns.update.UpdateMessage, name: str, kind: str, changes: Sequence[Change], expect: Snapshot
-) -> None:
+) -> list[Record]:
+    """Take out what goes from one RRset; returns what is to be added to it."""
     owner = dns.name.from_text(name)
     gone = {change.before.identity for change in changes if change.before}
     come = [change.after for change in changes if change.after]
-    keep = [record for record in expect.rrset(name, kind) if record.identity not in gone]
     if any(c.before and c.after and c.before.identity == c.after.identity for c in changes):
         update.delete(owner, kind)  # a new TTL is the whole RRset's; all of it is ours then
-        come = [*keep, *come]
-    else:
-        for change in changes:
-            if change.before:
-                update.delete(owner, change.before.rdata())
-    for record in come:
-        update.add(owner, record.ttl, record.rdata())
+        return [record for record in expect.rrset(name, kind) if record.identity not in gone] + come
+    for change in changes:
+        if change.before:
+            update.delete(owner, change.before.rdata())
+    return come
