@@ -11,8 +11,9 @@ from mxfleet.errors import SpoolError
 from mxfleet.mail.smtp.delivery import RecipientResult
 from mxfleet.mxd import bounce, schedule
 from mxfleet.mxd.admin import Admin
-from mxfleet.mxd.deliver import Attempt, Deliverer
+from mxfleet.mxd.deliver import Deliverer
 from mxfleet.mxd.desk import Desk
+from mxfleet.mxd.dialogue import Attempt
 from mxfleet.mxd.health import Health
 from mxfleet.mxd.resolver import Resolver
 from mxfleet.mxd.route import Router
@@ -102,7 +103,11 @@ class Courier:
         if len(self._running) >= self._limits.attempts:
             await self._news.wait()
             return
-        due = await self._spool.next_due(self._avoid())
+        try:
+            due = await self._spool.next_due(self._avoid())
+        except SpoolError as error:
+            self._desk.log.error("cannot read the queue", exception=error)
+            due = time.time() + 1.0
         wait = NAP if due is None else min(max(due - time.time(), 0.0) + 0.001, NAP)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):

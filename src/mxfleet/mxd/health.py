@@ -10,7 +10,7 @@ import msgspec
 from mxfleet.errors import SpoolError
 from mxfleet.mxd.counters import Shared, exposition
 from mxfleet.mxd.desk import Desk
-from mxfleet.mxd.session import plain_address
+from mxfleet.mxd.listener import plain_address
 
 FRESH: Final = 1.0  # seconds for which a commit that succeeded speaks for the next
 PATIENCE: Final = 1.0  # seconds that a commit may take before it counts as one that does not work

@@ -1,6 +1,7 @@
 """Listening sockets: inherited from systemd, or opened on addresses that were given; accepted one at a time."""
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -8,13 +9,19 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from mxfleet.errors import ServiceError
-from mxfleet.mxd.session import plain_address
 
 SERVICES: Final = ("smtp", "submission", "submissions", "health")
 FIRST_DESCRIPTOR: Final = 3  # sd_listen_fds(3)
 BACKLOG: Final = 1024
+REST: Final = 0.2  # seconds to wait for descriptors or memory
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 Sockets = Mapping[str, tuple[socket.socket, ...]]
+
+
+def plain_address(host: str) -> str:
+    """The address of a socket that serves both families: `::ffff:192.0.2.1` is `192.0.2.1`."""
+    return host.removeprefix("::ffff:") if "." in host else host.partition("%")[0]
 
 
 def inherited(environment: Mapping[str, str], process: int) -> Sockets:
@@ -80,17 +87,26 @@ class Acceptor:
         self._handshake_seconds = handshake_seconds
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loop.add_reader(listener.fileno(), self._accept)
+        self._again: asyncio.TimerHandle | None = None
+        self._listen()
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def close(self) -> None:
         """Accept no more; the socket stays open for those who share it."""
+        if self._again is not None:
+            self._again.cancel()
         self._loop.remove_reader(self._listener.fileno())
 
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:  # another process was faster, the client has gone, or there are no descriptors left
-            return
+        except OSError as error:
+            if error.errno in _EXHAUSTED:  # the client stays in the backlog; to ask again at once would spin
+                self._loop.remove_reader(self._listener.fileno())
+                self._again = self._loop.call_later(REST, self._listen)
+            return  # else another process was faster, or the client has gone
         connection.setblocking(False)
         task = self._loop.create_task(self._connect(connection))
         self._tasks.add(task)
@@ -98,8 +114,6 @@ class Acceptor:
 
     async def _connect(self, connection: socket.socket) -> None:
         try:
-            if connection.family != socket.AF_UNIX:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             local = plain_address(connection.getsockname()[0])
             context = self._context(local) if self._context else None
             await self._loop.connect_accepted_socket(

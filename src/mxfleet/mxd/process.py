@@ -26,6 +26,9 @@ def main(number: int, inheritance: Inheritance) -> int:
 async def _main(number: int, inheritance: Inheritance) -> int:
     configuration = inheritance.configuration
     log = logger("courier" if number == COURIER else f"worker {number}")
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: log.error(str(context["message"]), exception=context.get("exception"))
+    )
     spool = SqliteSpool(Path(configuration.settings.paths.spool), lambda: _wake(inheritance.wake[1]))
     desk = Desk(configuration, spool, number, inheritance.shared.row(number), log)
     health = Health(desk, inheritance.shared)

@@ -86,13 +86,14 @@ class Router:
         return [Hop(host, self._port) for host in hosts]
 
     async def addresses(self, hop: Hop) -> list[str]:
-        """The addresses of a hop, in the order to try them; none of our own for a host found by MX."""
-        if is_address(hop.host):
-            return [hop.host]
-        found = list(await self._dns.addresses(hop.host))
+        """The addresses of a hop, in the order to try them."""
+        return [hop.host] if is_address(hop.host) else list(await self._dns.addresses(hop.host))
+
+    def foreign(self, hop: Hop, addresses: Sequence[str]) -> list[str]:
+        """Those that are not this fleet's own; a configured next hop is taken at its word."""
         if hop in self._routes.values():
-            return found
-        return [address for address in found if address not in self._own_addresses]
+            return list(addresses)
+        return [address for address in addresses if address not in self._own_addresses]
 
 
 def order(records: Sequence[tuple[int, str]], own_names: set[str], chance: random.Random) -> list[str]:

@@ -85,6 +85,8 @@ class Supervisor:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
                 os.close(self._inheritance.alive[1])
                 code = self._main(number, self._inheritance)
+            except BaseException as error:  # nothing above us will say it
+                self._log.error("process failed", number=number, exception=error)
             finally:
                 sys.stderr.flush()
                 os._exit(code)
@@ -95,8 +97,8 @@ class Supervisor:
         missing, until = self._count, time.monotonic() + START
         while missing and time.monotonic() < until:
             if signal.sigtimedwait(_SIGNALS, 0.02) is not None:
-                if self._reap():
-                    self._log.error("a process died before it served")
+                for number, status, _ in self._reap():
+                    self._log.error("a process died before it served", number=number, status=status)
                 return False
             with contextlib.suppress(BlockingIOError):
                 missing -= len(os.read(self._inheritance.ready[0], missing))

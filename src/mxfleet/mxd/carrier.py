@@ -1,0 +1,219 @@
+"""What carries a server engine over a transport: pumping, deadlines, flow control, STARTTLS, the end.
+
+Nothing in here knows what the engine's events mean; `session.Session` does.
+"""
+
+import asyncio
+from abc import abstractmethod
+from typing import Final, cast
+
+from mxfleet.mail.reply import Reply
+from mxfleet.mail.smtp.events import Event, Idle
+from mxfleet.mail.smtp.limits import ServerConfig
+from mxfleet.mail.smtp.server import Server
+from mxfleet.mxd.desk import Desk
+from mxfleet.mxd.listener import plain_address
+from mxfleet.mxd.upgrade import upgrade
+
+BUFFERED: Final = 65_536  # octets that may wait in a paused engine
+LINGER: Final = 5.0  # seconds for a client to take its last reply
+
+
+class Carrier(asyncio.Protocol):
+    """One connection's transport and engine."""
+
+    def __init__(self, desk: Desk, config: ServerConfig) -> None:
+        self.desk = desk
+        self.address = ""
+        self.deadline = float("inf")
+        self.engine = Server(config)
+        self.talking = True  # the client may be sending when we end
+        self._transport: asyncio.Transport
+        self._local = ""
+        self._pumping = False
+        self._finishing = False
+        self._draining = False
+        self._upgrading = False
+        self._early: list[bytes] = []  # decrypted before the task that upgraded has noticed
+        self._paused: set[str] = set()  # why reading is paused
+
+    @abstractmethod
+    def greeting(self) -> Reply | None:
+        """Called when the client is here; a reply refuses it."""
+
+    @abstractmethod
+    def handle(self, event: Event) -> None:
+        """Called with each event of the engine; a question may be answered at once or later."""
+
+    @abstractmethod
+    def ended(self) -> None:
+        """Called once, when the connection is gone."""
+
+    # ── asyncio ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet; with implicit TLS (RFC 8314 §3.3) the handshake is done already."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self.address = plain_address(peer[0]) if peer else "?"
+        self._local = plain_address(local[0]) if local else ""
+        connection = transport.get_extra_info("ssl_object")
+        if connection is not None:
+            self.engine.tls_established(self.desk.configuration.certificates.info(connection))
+            self.desk.counters.add("tls_sessions")
+        self.engine.greeting(self.greeting())
+        self.pump()
+
+    def data_received(self, data: bytes) -> None:
+        """Octets from the client."""
+        if self._upgrading:
+            self._early.append(data)
+            return
+        if self._finishing:
+            return
+        self.engine.receive(data)
+        self.pump()
+        if self.engine.buffered > BUFFERED:
+            self.pause("engine")
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The client is gone; a commit under way goes on, what was not complete is dropped."""
+        self._upgrading = False
+        self.engine.receive(b"")
+        self.pump()
+        self.ended()
+
+    def pause_writing(self) -> None:
+        """The client does not read its replies: it will not be read either."""
+        self.pause("replies")
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self.resume("replies")
+
+    # ── the worker ──────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def busy(self) -> bool:
+        """Whether a transaction or an answer is under way."""
+        return self.engine.expects != "command" or self.engine.session.mail is not None
+
+    def expire(self) -> None:
+        """The deadline has passed (RFC 5321 §4.5.3.2)."""
+        if self._upgrading or self.engine.closed:
+            self._transport.abort()
+        else:
+            self.engine.timeout()
+            self.pump()
+
+    def drain(self) -> None:
+        """The service ends: now where nothing is under way, else after the transaction."""
+        self._draining = True
+        if not self.busy:
+            self.engine.shutdown()
+            self.pump()
+
+    def abort(self) -> None:
+        """The service does not wait any longer."""
+        self._transport.abort()
+
+    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def pump(self) -> None:
+        """Handle what the engine has to say, send what it wants to send."""
+        engine, handle = self.engine, self.handle
+        self._pumping, progress = True, False
+        while not isinstance(event := engine.next_event(), Idle):
+            progress = True
+            handle(event)
+            if self._draining and not engine.closed and not self.busy:
+                engine.shutdown()
+        self._pumping = False
+        if octets := engine.output():
+            self._transport.write(octets)
+            progress = True
+        if engine.closed:
+            self._finish()
+        elif progress:
+            self._set_deadline()
+
+    def _finish(self) -> None:
+        """Close so that the last reply arrives: a socket closed with octets unread would take it back."""
+        if self._finishing:
+            return
+        self._finishing = True
+        self.deadline = self._now() + LINGER
+        if self.talking and self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+            self._paused.clear()
+            self._transport.resume_reading()  # what still comes is read and thrown away
+        else:
+            self._transport.close()
+
+    def _set_deadline(self) -> None:
+        limits = self.engine.session.config.limits
+        match self.engine.expects:
+            case "command":
+                self.deadline = self._now() + limits.command_seconds
+            case "data":
+                self.deadline = self._now() + limits.data_seconds
+            case "handshake":
+                self.deadline = self._now() + limits.handshake_seconds
+            case _:
+                self.deadline = float("inf")
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def pause(self, why: str) -> None:
+        """Read no more until every reason has gone."""
+        if not self._paused and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._paused.add(why)
+
+    def resume(self, why: str) -> None:
+        """A reason has gone."""
+        if self._paused:
+            self._paused.discard(why)
+            if not self._paused and not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def answer(self, reply: Reply | None) -> None:
+        """Answer a question, at once or later; the client may have gone meanwhile. None is yes."""
+        if self.engine.closed:
+            return
+        if reply is None:
+            self.engine.accept()
+        else:
+            self.engine.answer(reply)
+        if not self._pumping:
+            if self._draining and not self.busy:
+                self.engine.shutdown()
+            self.pump()
+            self.resume("engine")
+
+    def start_tls(self) -> None:
+        """Answer STARTTLS, then do the handshake (RFC 3207)."""
+        self.engine.accept()
+        if self.engine.closed:  # it had sent more in the clear (RFC 3207 §4.2)
+            return
+        self._transport.write(self.engine.output())
+        self._transport.pause_reading()
+        self._upgrading = True
+        self.desk.run(self._upgrade())
+
+    async def _upgrade(self) -> None:
+        transport = await upgrade(self.desk, self._transport, self, self._local)
+        if transport is None or not self._upgrading:  # failed, or gone meanwhile
+            return
+        self._transport = transport
+        self._upgrading = False
+        connection = transport.get_extra_info("ssl_object")
+        self.engine.tls_established(self.desk.configuration.certificates.info(connection))
+        early, self._early = self._early, []
+        for octets in early:
+            self.engine.receive(octets)
+        if self._draining:
+            self.engine.shutdown()
+        self._set_deadline()
+        self.pump()

@@ -1,0 +1,134 @@
+"""The dialogue with one address of one host: connect, TLS, the transaction, and what it came to."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from mxfleet.mail.address import Mailbox, parse_mailbox
+from mxfleet.mail.reply import Reply
+from mxfleet.mail.smtp.client import ClientConfig
+from mxfleet.mail.smtp.client_events import BodyWanted, Failed, Outcome, Ready
+from mxfleet.mail.smtp.delivery import RecipientResult, Stage, Status, Transaction
+from mxfleet.mail.smtp.events import Closed, StartTls
+from mxfleet.mxd.desk import Desk
+from mxfleet.mxd.outbound import UNREACHABLE, Connection
+from mxfleet.mxd.route import Hop
+from mxfleet.mxd.spool.protocol import Lease
+from mxfleet.mxd.tls import client_context
+
+NO_FAMILY = Reply(451, "4.4.1", "This node has no address of that family")
+NO_HANDSHAKE = Reply(451, "4.7.5", "The TLS handshake failed")
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What became of an attempt: an answer for each recipient, in order, and the host whose words they are.
+
+    Not `decided` means that no host has said anything about any recipient: another one may be asked.
+    """
+
+    answers: tuple[RecipientResult, ...]
+    host: str = ""
+    address: str = ""
+    tls: str = ""
+    decided: bool = True
+
+
+class Dialogue:
+    """Speaks for this node, from its own addresses, under its own name."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._context: ssl.SSLContext = client_context()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def hold(self, hop: Hop, address: str, lease: Lease, recipients: tuple[Mailbox, ...]) -> Attempt:
+        """Try one address, without TLS where an optional handshake fails (RFC 3207 §4.1, RFC 7435)."""
+        found = await self._once(hop, address, lease, recipients)
+        stage = found.answers[0].stage
+        if found.decided or hop.tls != "opportunistic" or stage != "starttls":
+            return found
+        trace = lease.message.envelope.trace
+        self._desk.log.warning("TLS failed, trying without", trace=trace, host=hop.host, address=address)
+        return await self._once(msgspec.structs.replace(hop, tls="none"), address, lease, recipients)
+
+    async def _once(self, hop: Hop, address: str, lease: Lease, recipients: tuple[Mailbox, ...]) -> Attempt:
+        node = self._desk.settings.node
+        source = node.address6 if ":" in address else node.address4
+        if not source:
+            return same_for_all(recipients, NO_FAMILY, hop.host, address)
+        config = ClientConfig(node.hostname, hop.protocol, hop.tls, hop.username, hop.password)
+        patience = self._desk.settings.delivery.connect_timeout
+        try:
+            connection = await Connection.connect(config, address, hop.port, source, patience)
+        except OSError as error:
+            text = f"No connection to {address} port {hop.port}: {error.strerror or 'no answer in time'}"
+            return same_for_all(recipients, Reply(451, "4.4.1", text), hop.host, address)
+        try:
+            found = await self._speak(connection, hop, lease, recipients)
+        except BaseException:
+            if connection.engine.expects == "message":
+                self._desk.counters.add("doubtful", len(recipients))
+                self._desk.log.warning("abandoned behind the final dot", trace=lease.message.envelope.trace)
+            connection.abort()
+            raise
+        self._close(connection)
+        tls = connection.engine.tls
+        return msgspec.structs.replace(found, host=hop.host, address=address, tls=tls.version if tls else "")
+
+    async def _speak(
+        self, connection: Connection, hop: Hop, lease: Lease, recipients: tuple[Mailbox, ...]
+    ) -> Attempt:
+        while True:
+            match await connection.next():
+                case StartTls():
+                    if not await connection.start_tls(self._context, hop.host):
+                        return same_for_all(recipients, NO_HANDSHAKE, stage="starttls")
+                case Ready():
+                    connection.engine.send(_transaction(lease, recipients))
+                case BodyWanted():
+                    async for piece in self._octets(lease):
+                        await connection.body(piece)
+                    connection.engine.end_body()
+                case Outcome(results):
+                    return Attempt(results, decided=not _undecided(results))
+                case Failed(stage, reply, remote):
+                    # Whatever the code: a host that takes no session says nothing about the recipients.
+                    failed = (RecipientResult(r, "deferred", stage, reply, remote) for r in recipients)
+                    return Attempt(tuple(failed), decided=False)
+                case Closed():
+                    return same_for_all(recipients, UNREACHABLE)
+
+    async def _octets(self, lease: Lease) -> AsyncIterator[bytes]:
+        message = lease.message
+        yield message.head + message.first
+        for number in range(1, message.chunks):
+            yield await self._desk.spool.chunk(message.number, number)
+
+    def _close(self, connection: Connection) -> None:
+        """Say QUIT in the background: the answer to it is nobody's concern."""
+        task = asyncio.get_running_loop().create_task(connection.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def same_for_all(
+    recipients: Sequence[Mailbox], reply: Reply, host: str = "", address: str = "", stage: Stage = "greeting"
+) -> Attempt:
+    """The same answer, in our own words, for everybody; nothing was decided by anybody."""
+    status: Status = "failed" if reply.permanent else "deferred"
+    answers = (RecipientResult(r, status, stage, reply, remote=False) for r in recipients)
+    return Attempt(tuple(answers), host, address, decided=False)
+
+
+def _transaction(lease: Lease, recipients: tuple[Mailbox, ...]) -> Transaction:
+    envelope = lease.message.envelope
+    reverse = parse_mailbox(envelope.sender) if envelope.sender else None
+    size = len(lease.message.head) + envelope.size
+    return Transaction(reverse, recipients, size, "8BITMIME" if envelope.eight_bit else "7BIT")
+
+
+def _undecided(results: Sequence[RecipientResult]) -> bool:
+    """Whether the connection was lost before the host said anything, and nothing may have been delivered."""
+    return all(r.status == "deferred" and not r.remote and not r.doubtful for r in results)
