@@ -9,8 +9,10 @@ from mxfleet.lab.root import Entry, GuestDirectory, GuestFile, GuestLink
 ACCOUNT = f"{LOGIN}:x:1000:1000:operator:/home/{LOGIN}:/bin/bash"
 ACCOUNT_GROUP = f"{LOGIN}:x:1000:"
 ACCOUNT_SHADOW = f"{LOGIN}:*:20000:0:99999:7:::"
-MASKED = ("systemd-networkd.service", "systemd-resolved.service", "systemd-networkd.socket")
-"""Addresses are set from outside, before boot."""
+MASKED = (
+    "systemd-networkd.service", "systemd-networkd.socket", "systemd-resolved.service", "console-getty.service",
+)  # fmt: skip
+"""Addresses are set from outside, before boot; nobody sits at the console."""
 
 
 def entries(guest: Guest, host_key: tuple[str, str], authorized: str, machine_id: str) -> Iterator[Entry]:
