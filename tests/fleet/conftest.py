@@ -12,6 +12,7 @@ import pytest
 import testinfra
 
 from mxfleet.doctor.inside import Inside, Wanted, observe, read_pairs
+from mxfleet.doctor.outside import is_open
 from mxfleet.doctor.standing import units
 from mxfleet.fleet import Fleet, Node, SecretReference
 from mxfleet.fleet.load import load_file
@@ -111,6 +112,8 @@ def inside(
     (directory / "ssh_config").write_text(ssh_configuration(fleet, directory))
 
     def ask(node: Node) -> Inside | str:
+        if not is_open(str(node.address4), fleet.ssh.port, 2):  # a kept connection would hang on
+            return f"port {fleet.ssh.port} does not answer"
         try:
             return observe(shell(fleet, node, directory), wanted(fleet, rendered[node.name]))
         except (ConnectionError, RuntimeError) as error:

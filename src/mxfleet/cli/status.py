@@ -14,7 +14,7 @@ from mxfleet.fleet import Fleet, Node
 
 app = typer.Typer(add_completion=False)
 
-SECONDS = 15
+CONNECT_SECONDS, SECONDS = 2, 15
 """How long a node may take to answer."""
 WAITS = (
     "mail that it has accepted waits on it until it is back; "
@@ -44,9 +44,14 @@ def status(
 
 def ask_by_ssh(fleet: Fleet) -> Ask:
     """Runs a script on a node by ssh and sudo; a node that is slow counts as unreachable."""
+    from mxfleet.doctor.outside import is_open
     from mxfleet.render.session import ssh
 
     def ask(node: Node, script: str) -> tuple[str, str]:
+        if not is_open(
+            str(node.address4), fleet.ssh.port, CONNECT_SECONDS
+        ):  # a kept connection would hang on
+            return "", f"port {fleet.ssh.port} does not answer"
         command = [*ssh(fleet, node), "sudo -n sh -s"]
         try:
             done = subprocess.run(
