@@ -44,7 +44,7 @@ def reference(octets: bytes) -> tuple[bytes, bytes | None]:
         if b"\r" in line or b"\n" in line:
             raise BadLineEnding("bare")
         if not end:
-            return message + line, None
+            return message + line.removeprefix(b"."), None
         if line == b".":
             return message, octets
         message += line.removeprefix(b".") + end
