@@ -82,7 +82,7 @@ class Throttle:
     def wait(self, *keys: str) -> float:
         """Seconds until one of these may be tried again; 0 for now."""
         now = self._clock()
-        return max((self._until(key) - now for key in keys), default=0.0) if self._failures else 0.0
+        return max(0.0, *(self._until(key) - now for key in keys))
 
     def failed(self, *keys: str) -> None:
         """Remember a wrong password."""

@@ -15,10 +15,14 @@ from mxfleet.mxd.spool.protocol import Envelope, Notice, StoredMessage
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One recipient that will not get the message; `host` is whose words the reply is, empty for ours."""
+    """One recipient that will not get the message: the last reply, all that is to be said, whose words they are.
+
+    `host` is empty where the words are ours; a temporary reply means that time has run out.
+    """
 
     recipient: str
     reply: Reply
+    words: str
     host: str
 
 
@@ -103,7 +107,8 @@ def _status(reporter: Reporter, envelope: Envelope, failures: Sequence[Failure])
     lines = [f"Reporting-MTA: dns; {reporter.hostname}", f"Arrival-Date: {arrived}"]
     for failure in failures:
         reply = failure.reply
-        code = reply.enhanced or ("5.0.0" if reply.permanent else "4.0.0")
+        # RFC 3463 §3.5: X.4.7, delivery time expired.
+        code = (reply.enhanced or "5.0.0") if reply.permanent else "4.4.7"
         lines += ["", f"Final-Recipient: rfc822; {printable(failure.recipient)}", "Action: failed"]
         lines.append(f"Status: {code}")
         if failure.host:

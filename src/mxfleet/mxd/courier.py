@@ -168,7 +168,7 @@ class Courier:
     def _notice(self, lease: Lease, attempt: Attempt, results: list[Result], now: float) -> Notice | None:
         message = lease.message
         failures = [
-            bounce.Failure(r.address, answer.reply, attempt.host if answer.remote else "")
+            bounce.Failure(r.address, answer.reply, result.reply, attempt.host if answer.remote else "")
             for r, answer, result in zip(lease.recipients, attempt.answers, results, strict=True)
             if result.state == "failed"
         ]

@@ -1,0 +1,112 @@
+"""Where mail goes: next hops, MX hosts, ourselves."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mxfleet.mxd import route
+from mxfleet.mxd.route import Hop, Router, Unroutable, order
+from mxfleet.mxd.settings import DomainSettings, NodeSettings, RouteSettings, ServiceSettings, Settings
+
+OURS = {"mx1.corp.test", "mx.corp.test"}
+LMTP = RouteSettings(kind="lmtp", host="10.77.0.110", port=24)
+SMART = RouteSettings(kind="smtp", host="relay.test", port=587, require_tls=True, username="u")
+
+
+class FakeDns:
+    def __init__(self, mx: dict[str, list[tuple[int, str]]], addresses: dict[str, list[str]]) -> None:
+        self._mx = mx
+        self._addresses = addresses
+
+    async def mx(self, domain: str) -> Sequence[tuple[int, str]]:
+        return self._mx.get(domain, [])
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        return self._addresses.get(host, [])
+
+
+def router(
+    mx: dict[str, list[tuple[int, str]]] | None = None, addresses: dict[str, list[str]] | None = None
+) -> Router:
+    settings = Settings(
+        node=NodeSettings(name="mx1", hostname="mx1.corp.test", release="", address4="10.77.0.11"),
+        service=ServiceSettings(hostname="mx.corp.test", peers=("10.77.0.12",)),
+        domain=(
+            DomainSettings(name="corp.test", recipients=(), route=LMTP),
+            DomainSettings(name="shop.test", recipients=(), route=LMTP),
+            DomainSettings(name="smart.test", recipients=(), route=SMART),
+        ),
+    )
+    return Router(settings, FakeDns(mx or {}, addresses or {}), {"smart.test": "secret"})
+
+
+async def test_a_domain_with_a_next_hop_goes_there() -> None:
+    assert await router().hops("corp.test") == [Hop("10.77.0.110", 24, "lmtp")]
+    (smart,) = await router().hops("smart.test")
+    assert (smart.tls, smart.username, smart.password) == ("required", "u", "secret")
+    assert "secret" not in repr(smart)
+
+
+async def test_others_go_to_their_mx_hosts_or_else_to_the_domain_itself() -> None:
+    here = router({"peer.test": [(20, "b.peer.test."), (10, "A.peer.test.")]})
+    assert [hop.host for hop in await here.hops("peer.test")] == ["a.peer.test", "b.peer.test"]
+    assert [(hop.host, hop.port) for hop in await here.hops("plain.test")] == [("plain.test", 25)]
+
+
+async def test_address_literals_go_where_they_say() -> None:
+    assert [hop.host for hop in await router().hops("[192.0.2.1]")] == ["192.0.2.1"]
+    assert [hop.host for hop in await router().hops("[IPv6:2001:db8::1]")] == ["2001:db8::1"]
+
+
+async def test_own_addresses_are_left_out_except_where_a_next_hop_says_so() -> None:
+    here = router(addresses={"a.test": ["10.77.0.11", "10.77.0.12", "192.0.2.1"]})
+    found = Hop("a.test", 25)
+    assert here.foreign(found, await here.addresses(found)) == ["192.0.2.1"]
+    (hop,) = await here.hops("corp.test")
+    assert here.foreign(hop, await here.addresses(hop)) == ["10.77.0.110"]
+
+
+def test_domains_with_one_next_hop_share_its_limits() -> None:
+    here = router()
+    key = here.destination("corp.test")
+    assert key == here.destination("shop.test") == "10.77.0.110:24"
+    assert here.domains(key) == {"corp.test", "shop.test"}
+    assert here.domains(here.destination("peer.test")) == {"peer.test"}
+
+
+@pytest.mark.parametrize(
+    ("records", "reply"),
+    [
+        ([(0, ".")], route.NULL_MX),
+        ([(10, "mx.corp.test."), (20, "other.test.")], route.LOOP),
+        ([(10, "MX1.corp.test."), (10, "other.test.")], route.LOOP),
+    ],
+)
+def test_null_mx_and_loops_go_nowhere(records: list[tuple[int, str]], reply: object) -> None:
+    with pytest.raises(Unroutable) as refused:
+        order(records, OURS, random.Random(1))
+    assert refused.value.reply == reply
+
+
+def test_only_hosts_preferred_to_us_are_used() -> None:
+    records = [(5, "first.test"), (10, "mx.corp.test"), (10, "beside.test"), (20, "behind.test")]
+    assert order(records, OURS, random.Random(1)) == ["first.test"]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abcdef").map(lambda x: f"{x}.test")), min_size=1)
+)
+def test_every_host_comes_once_and_none_before_a_preferred_one(records: list[tuple[int, str]]) -> None:
+    hosts = order(records, set(), random.Random(1))
+    best = {host: min(p for p, h in records if h == host) for _, host in records}
+    assert sorted(hosts) == sorted(best)
+    assert [best[host] for host in hosts] == sorted(best[host] for host in hosts)
+
+
+def test_equals_share_the_load() -> None:
+    chance = random.Random(1)
+    first = {order([(10, "a.test"), (10, "b.test")], set(), chance)[0] for _ in range(50)}
+    assert first == {"a.test", "b.test"}
