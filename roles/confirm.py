@@ -87,17 +87,20 @@ def _note_families(state: State, host: Host, fleet: Fleet, node: Node, families:
 def _prove(
     state: State, host: Host, change: Change, fleet: Fleet, node: Node, families: list[Address]
 ) -> bool:
+    """Whether a session came through over each family; only one begun after the change was seen to be loaded counts."""
     begun = time.monotonic()
-    waiting, found = list(families), None
+    waiting, loaded = list(families), False
     while waiting and time.monotonic() < begun + PROBE_FOR:
         time.sleep(PAUSE)
-        found = _state(fleet, node, waiting[0], change.word)
-        if found == "loaded":
-            waiting.pop(0)
-        elif found and found.startswith("failed"):
-            _run(fleet, node, node.address4, f"sudo -n systemctl start mxfleet-undo-{change.word}.service")
-            say(host, f"{change.phrase} could not be loaded: {found.removeprefix('failed ')}")
-            return False
+        for address in tuple(waiting):
+            found = _state(fleet, node, address, change.word) or ""
+            if found.startswith("failed"):
+                _run(fleet, node, address, f"sudo -n systemctl start mxfleet-undo-{change.word}.service")
+                say(host, f"{change.phrase} could not be loaded: {found.removeprefix('failed ')}")
+                return False
+            if found == "loaded" and loaded:
+                waiting.remove(address)
+            loaded = loaded or found == "loaded"
     if waiting:
         _say_undone(host, change, fleet, node, waiting, begun)
     return not waiting
