@@ -7,7 +7,7 @@ from mxfleet.lab.outage import Watch
 from tests.lab.running import Lab
 
 TIMES = 3
-"""Ten in the issue; three here, so that the whole stays within minutes. `bench/failover` can do more."""
+"""Ten in the issue; three here, so that the whole stays within minutes. `python -m bench.failover` does ten."""
 TYPICAL, WORST = 1.0, 3.0
 
 

@@ -93,6 +93,7 @@ def test_no_secret_is_to_be_seen_while_a_deploy_changes_one(lab: Lab, changed: l
     with watching(lab, changed) as watch:
         done = lab.deploy()
         lab.inside(NODE, f"touch {STOP}")
+        assert arrived(lab, changed)
         assert watch.places() == []
     assert [word for word in changed if word in done.stdout + done.stderr] == []
     assert in_the_journal(lab, changed) == []
@@ -104,12 +105,19 @@ def test_the_words_of_pyinfra_hold_no_secret_even_where_it_shows_everything(
     with watching(lab, changed) as watch:
         done = lab.command("pyinfra", "-y", "-vvv", "--diff", "--debug", str(INVENTORY), "deploy.py")
         lab.inside(NODE, f"touch {STOP}")
+        assert arrived(lab, changed)
         assert watch.places() == []
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-2000:]
     encoded = [base64.b64encode(word.encode()).decode().rstrip("=")[:-2] for word in changed]
     assert [word for word in [*changed, *encoded] if word in said] == []
     assert in_the_journal(lab, changed) == []
+
+
+def arrived(lab: Lab, words: list[str]) -> bool:
+    """Whether the new hash is on the node: else there was nothing to be seen."""
+    told = lab.inside(NODE, "cat /etc/mxfleet/accounts.toml")
+    return len([word for word in words if word in told]) == len(lab.fleet.accounts)
 
 
 def in_the_journal(lab: Lab, words: list[str]) -> list[str]:
