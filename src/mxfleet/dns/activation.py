@@ -67,7 +67,7 @@ def activate_visible(
 
 def _waiting(fleet: Fleet, state: State) -> list[KeyView]:
     """Keys to look for: published ones, first ones that are visible, and minted ones that others publish."""
-    zones = [zone.name for zone in fleet.zones]
+    zones = {zone.name for zone in fleet.zones}
     domains = {domain.name for domain in fleet.domains}
     return [
         key
@@ -105,7 +105,7 @@ def _places(fleet: Fleet, state: State) -> dict[str, Place]:
     found: dict[str, Place] = {}
     places: dict[str, Place] = {}
     for domain in dict.fromkeys(key.owner for key in _waiting(fleet, state)):
-        ours = zone_of(domain, list(zones))
+        ours = zone_of(domain, zones)
         lookup = lookup_for(fleet, zones[ours] if ours else None)
         zone = ours or enclosing_zone(domain, lookup)
         if zone not in found:

@@ -1,6 +1,6 @@
 """Which records a fleet wants, from the inventory and the ledger's view; pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from mxfleet.dns.families import Family, selector_name
@@ -34,15 +34,16 @@ def desired(fleet: Fleet, state: State) -> Desired:
     zones: dict[str, list[Wanted]] = {zone.name: [] for zone in fleet.zones}
     elsewhere: list[Wanted] = []
     for wanted in all_wanted(fleet, state):
-        zone = zone_of(wanted.record.name, list(zones))
+        zone = zone_of(wanted.record.name, zones)
         (elsewhere if zone is None else zones[zone]).append(wanted)
     return Desired(tuple((zone, _sorted(items)) for zone, items in zones.items()), _sorted(elsewhere))
 
 
-def zone_of(name: str, zones: list[str]) -> str | None:
+def zone_of(name: str, zones: Collection[str]) -> str | None:
     """The longest of the zones that the name lies in."""
-    holding = [zone for zone in zones if name == zone or name.endswith(f".{zone}")]
-    return max(holding, key=len, default=None)
+    labels = name.split(".")
+    above = (".".join(labels[depth:]) for depth in range(len(labels)))
+    return next((zone for zone in above if zone in zones), None)
 
 
 def all_wanted(fleet: Fleet, state: State) -> Iterator[Wanted]:

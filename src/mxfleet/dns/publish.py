@@ -8,7 +8,7 @@ import dns.name
 import dns.tsig
 
 from mxfleet.dns.activation import PATIENCE, Activation, activate_visible
-from mxfleet.dns.desired import desired
+from mxfleet.dns.desired import desired, zone_of
 from mxfleet.dns.families import our_names, selector_name
 from mxfleet.dns.guards import refuse_unsafe
 from mxfleet.dns.plan import Plan, ZonePlan, plan_zone
@@ -62,15 +62,15 @@ def make_plan(
             f"fleet {fleet.name!r} has no zone {unknown[0]!r}", hint=f"its zones are {', '.join(providers)}"
         )
     wanted, names = desired(fleet, state), our_names(fleet, state)
+    places = _by_zone(names.all, providers)
     snapshots: dict[str, Snapshot] = {}
     plans: list[ZonePlan] = []
     for zone, items in wanted.zones:
         if zones and zone not in zones:
             continue
         ours = ours_in(state, zone)
-        inside = {name for name in names.all if name == zone or name.endswith(f".{zone}")}
-        interesting = {item.record.name for item in items} | {name for name, _, _ in ours} | inside
-        snapshots[zone] = providers[zone].read(zone, interesting)
+        interesting = {item.record.name for item in items} | {name for name, _, _ in ours}
+        snapshots[zone] = providers[zone].read(zone, interesting | places[zone])
         plans.append(plan_zone(zone, items, snapshots[zone].records, ours, names, adopt=adopt))
     return Planned(Plan(fleet.name, tuple(plans), wanted.elsewhere), snapshots, state)
 
@@ -88,7 +88,8 @@ def apply_plan(
     observed = {zone: snapshot.records for zone, snapshot in planned.snapshots.items()}
     refuse_unsafe(planned.plan, observed, planned.state, forced)
     for zone in planned.plan.zones:
-        _apply_zone(zone, planned.snapshots[zone.zone], writer, providers[zone.zone])
+        ours = ours_in(planned.state, zone.zone)
+        _apply_zone(zone, ours, planned.snapshots[zone.zone], writer, providers[zone.zone])
     _mark_published(planned.plan, writer)
     return sum(len(zone.changes) for zone in planned.plan.zones)
 
@@ -113,23 +114,29 @@ def publish(
 
 def ours_in(state: State, zone: str) -> frozenset[Identity]:
     """The values in the zone that the ledger says we wrote."""
-    return frozenset((name, kind, value) for where, name, kind, value in state.records if where == zone)
+    return state.records.get(zone, frozenset())
 
 
-def _apply_zone(zone: ZonePlan, snapshot: Snapshot, writer: Writer, provider: Provider) -> None:
-    come = [change.after for change in zone.changes if change.after] + list(zone.claimed)
-    gone = [change.before.identity for change in zone.changes if change.before]
-    kept = {record.identity for record in come}
-    ours = ours_in(writer.state, zone.zone)
-    if zone.changes or not kept <= ours:
-        writer.append(
-            RecordsIntended(
-                zone=zone.zone, creates=tuple(sorted(kept - ours)), deletes=tuple(sorted(set(gone) - kept))
-            )
-        )
+def _by_zone(names: Collection[str], zones: Collection[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {zone: set() for zone in zones}
+    for name in names:
+        if zone := zone_of(name, zones):
+            found[zone].add(name)
+    return found
+
+
+def _apply_zone(
+    zone: ZonePlan, ours: frozenset[Identity], snapshot: Snapshot, writer: Writer, provider: Provider
+) -> None:
+    come = {change.after.identity for change in zone.changes if change.after}
+    come |= {record.identity for record in zone.claimed}
+    gone = tuple(sorted({change.before.identity for change in zone.changes if change.before} - come))
+    new = tuple(sorted(come - ours))
+    if new or gone:
+        writer.append(RecordsIntended(zone=zone.zone, creates=new, deletes=gone))
     provider.apply(zone.zone, zone.changes, snapshot)
-    if away := tuple(sorted(set(gone) - kept)):
-        writer.append(RecordsRemoved(zone=zone.zone, values=away))
+    if gone:
+        writer.append(RecordsRemoved(zone=zone.zone, values=gone))
 
 
 def _mark_published(plan: Plan, writer: Writer) -> None:

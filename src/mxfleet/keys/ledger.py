@@ -10,10 +10,11 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -40,11 +41,12 @@ def wall_clock() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The whole ledger as read: entries, the head's hash (64 zeros when empty), and the length in octets."""
+    """The whole ledger as read: entries, the head's hash (64 zeros when empty), its length and its last line's."""
 
     entries: tuple[Entry, ...]
     head: str
     length: int
+    tail: int
 
 
 def read(directory: Path) -> Reading:
@@ -62,13 +64,13 @@ def read(directory: Path) -> Reading:
 def parse(content: bytes, name: str = LEDGER) -> Reading:
     """Entries from the file's content, hash chain checked; pure. Raises StateError with the line's number."""
     entries: list[Entry] = []
-    head, length = START, 0
+    head, length, tail = START, 0, 0
     for line in content.splitlines(keepends=True):
         if not line.endswith(b"\n"):  # torn: never finished, never acted upon
             break
         entries.append(_entry(line, head, len(entries) + 1, name))
-        head, length = hashlib.sha256(line.rstrip(b"\n")).hexdigest(), length + len(line)
-    return Reading(tuple(entries), head, length)
+        head, length, tail = _hash(line), length + len(line), len(line)
+    return Reading(tuple(entries), head, length, tail)
 
 
 def read_state(directory: Path) -> State:
@@ -96,7 +98,6 @@ def writing(directory: Path, clock: Clock, by: str, fleet: str) -> Iterator["Wri
     `by` is the command, written into each line. Raises StateError where another command holds the lock, the
     ledger is another fleet's, or it is damaged.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory / LOCK, by):
         writer = Writer(directory / LEDGER, clock, by)
         writer.take_up(fleet)
@@ -113,6 +114,7 @@ class Writer:
     _folding: Fold = field(default_factory=Fold)
     _head: str = START
     _length: int = 0
+    _tail: int = 0
     _number: int = 0
     _last: datetime | None = None
 
@@ -128,7 +130,8 @@ class Writer:
             return
         reading = read(self.path.parent)
         self._folding = fold_all(reading.entries)
-        self._head, self._length, self._number = reading.head, reading.length, len(reading.entries)
+        self._head, self._number = reading.head, len(reading.entries)
+        self._length, self._tail = reading.length, reading.tail
         self._last = reading.entries[-1].at if reading.entries else None
         if self.path.stat().st_size > reading.length:
             self._cut()
@@ -150,9 +153,9 @@ class Writer:
         for number, fact in enumerate(facts, self._number + 1):
             entry = Entry(number=number, previous=head, at=now, by=self.by, what=fact)
             folding.add(entry)
-            lines.append(msgspec.json.encode(entry))
-            head = hashlib.sha256(lines[-1]).hexdigest()
-        self._write(b"".join(line + b"\n" for line in lines))
+            lines.append(msgspec.json.encode(entry) + b"\n")
+            head = _hash(lines[-1])
+        self._write(b"".join(lines), len(lines[-1]))
         self._folding, self._head = folding, head
         self._number, self._last = self._number + len(facts), now
 
@@ -166,19 +169,31 @@ class Writer:
             )
         return max(now, self._last) if self._last else now
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, content: bytes, tail: int) -> None:
         new = not self.path.exists()
-        with self.path.open("ab") as file:
-            if file.tell() != self._length or _last_hash(self.path) != self._head:
-                raise StateError(
-                    f"{self.path} was changed by something else meanwhile", hint="run the command again"
-                )
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("a+b") as file:
+                self._refuse_changed(file)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            with suppress(OSError):  # nothing was done yet on the strength of what may stand there now
+                self._cut()
+            raise StateError(f"{self.path}: cannot be written: {error.strerror}") from error
         if new:
             sync_directory(self.path.parent)
-        self._length += len(content)
+        self._length, self._tail = self._length + len(content), tail
+
+    def _refuse_changed(self, file: BinaryIO) -> None:
+        """Compare and swap: the file must end as it did when this writer last saw it."""
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(end - self._tail, 0))
+        last = file.read()
+        if end != self._length or (last and _hash(last) != self._head):
+            raise StateError(
+                f"{self.path} was changed by something else meanwhile", hint="run the command again"
+            )
 
     def _cut(self) -> None:
         with self.path.open("r+b") as file:
@@ -206,14 +221,18 @@ def _entry(line: bytes, head: str, number: int, name: str) -> Entry:
     return entry
 
 
-def _last_hash(path: Path) -> str:
-    lines = path.read_bytes().splitlines()
-    return hashlib.sha256(lines[-1]).hexdigest() if lines else START
+def _hash(line: bytes) -> str:
+    return hashlib.sha256(line.rstrip(b"\n")).hexdigest()
 
 
 @contextmanager
 def _locked(path: Path, by: str) -> Iterator[None]:
-    with path.open("a+") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = path.open("a+")
+    except OSError as error:
+        raise StateError(f"{path}: cannot be written: {error.strerror}") from error
+    with held as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

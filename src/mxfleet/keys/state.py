@@ -1,6 +1,6 @@
 """What the ledger's facts amount to: a pure fold of entries into one view."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -19,8 +19,8 @@ from mxfleet.keys.facts import (
 )
 from mxfleet.keys.lifecycle import KeyState, Material, refuse_step
 
-Value = tuple[str, str, str, str]
-"""A DNS value that we wrote: zone, owner name, type, value."""
+Value = tuple[str, str, str]
+"""A DNS value that we wrote: owner name, type, value."""
 
 ALGORITHMS = ("rsa", "ed25519")
 """In the order in which a message is signed and listed."""
@@ -48,13 +48,13 @@ class KeyView:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The ledger's view: all keys ever minted, what is served, and which DNS values are ours."""
+    """The ledger's view: all keys ever minted, what is served, and by zone which DNS values are ours."""
 
     fleet: str = ""
     keys: tuple[KeyView, ...] = ()
     certificates: tuple[Issued, ...] = ()
     authority: AuthorityMade | None = None
-    records: frozenset[Value] = frozenset()
+    records: Mapping[str, frozenset[Value]] = field(default_factory=dict)
 
     def dkim(self, domain: str | None = None) -> tuple[KeyView, ...]:
         """The DKIM keys of a domain, or of all, whatever their state."""
@@ -85,9 +85,10 @@ class Fold:
 
     fleet: str = ""
     _keys: dict[str, KeyView] = field(default_factory=dict)
+    _lines: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
     _certificates: dict[str, Issued] = field(default_factory=dict)
     _authority: AuthorityMade | None = None
-    _records: set[Value] = field(default_factory=set)
+    _records: dict[str, frozenset[Value]] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
         """Take one more entry."""
@@ -104,14 +105,19 @@ class Fold:
             case Issued():
                 self._certificates[fact.name] = fact
             case RecordsIntended():
-                self._records |= set(_values(fact.zone, fact.creates))
+                self._records[fact.zone] = self._ours(fact.zone) | set(fact.creates)
             case RecordsRemoved():
-                self._records -= set(_values(fact.zone, fact.values))
+                self._records[fact.zone] = self._ours(fact.zone) - set(fact.values)
 
     def copy(self) -> "Fold":
         """One that can go on by itself."""
         return Fold(
-            self.fleet, dict(self._keys), dict(self._certificates), self._authority, set(self._records)
+            self.fleet,
+            dict(self._keys),
+            dict(self._lines),
+            dict(self._certificates),
+            self._authority,
+            dict(self._records),
         )
 
     def state(self) -> State:
@@ -121,8 +127,11 @@ class Fold:
             keys=tuple(sorted(self._keys.values(), key=lambda k: k.id)),
             certificates=tuple(self._certificates[name] for name in sorted(self._certificates)),
             authority=self._authority,
-            records=frozenset(self._records),
+            records={zone: values for zone, values in self._records.items() if values},
         )
+
+    def _ours(self, zone: str) -> frozenset[Value]:
+        return self._records.get(zone, frozenset())
 
     def _open(self, fact: Opened) -> None:
         if self.fleet:
@@ -139,12 +148,13 @@ class Fold:
         if key.id in self._keys:  # also when it was removed long ago: a selector names one key for ever
             raise StateError(f"selector {fact.label} of {fact.owner} would name a second key")
         self._keys[key.id] = key
+        self._lines[_line(key)] = (*self._lines.get(_line(key), ()), key.id)
 
     def _move(self, fact: Moved, at: datetime) -> None:
         key = self._keys.get(fact.key)
         if key is None:
             raise StateError(f"key {fact.key} takes a step before it was minted")
-        siblings = [k.state for k in self._keys.values() if k.id != key.id and _line(k) == _line(key)]
+        siblings = [self._keys[other].state for other in self._lines[_line(key)] if other != key.id]
         refuse_step(key.id, key.state, fact.state, siblings)
         self._keys[key.id] = replace(key, state=fact.state, since=at)
 
@@ -167,10 +177,6 @@ def fold_all(entries: Iterable[Entry]) -> Fold:
 
 def _line(key: KeyView) -> tuple[str, str, str]:
     return key.material, key.owner, key.algorithm
-
-
-def _values(zone: str, values: Iterable[tuple[str, str, str]]) -> Iterator[Value]:
-    return ((zone, name, kind, value) for name, kind, value in values)
 
 
 def _view(fact: Issued) -> CertificateView:

@@ -74,7 +74,7 @@ def plan_of(
             zone,
             items,
             observed.get(zone, ()),
-            {(name, kind, value) for where, name, kind, value in state.records if where == zone},
+            state.records.get(zone, frozenset()),
             names,
             adopt=adopt,
         )

@@ -181,3 +181,28 @@ def test_a_second_writer_is_told_who_holds_the_lock(tmp_path: Path) -> None:
         done.set()
         process.join()
     write(tmp_path)  # the lock goes with its holder
+
+
+def test_a_full_disk_is_a_sentence_and_the_ledger_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, RSA)
+    before = read(tmp_path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with writing(tmp_path, clock, "test", "lab") as writer:
+        monkeypatch.setattr("mxfleet.keys.ledger.os.fsync", full)
+        with pytest.raises(StateError, match="cannot be written: No space left on device"):
+            writer.append(move(KeyState.PUBLISHED))
+        assert writer.state.keys[0].state is KeyState.MINTED
+        monkeypatch.undo()
+        writer.append(move(KeyState.PUBLISHED))  # once there is space again
+    assert read(tmp_path).entries[:-1] == before.entries
+
+
+def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file in the way")
+    with pytest.raises(StateError, match=r"ledger\.lock: cannot be written: "):
+        write(tmp_path / "state")
