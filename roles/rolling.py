@@ -1,7 +1,10 @@
 """Who is changed when: one node at a time, the holder of the service address last, all at once where none serves yet."""
 
+import fcntl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
 
 from pyinfra import host, inventory, state
 from pyinfra.api import operation
@@ -82,6 +85,24 @@ def turns() -> Iterator[Turn]:
     yield from host.loop(every)  # type: ignore[no-untyped-call]
 
 
+_held: list[TextIO] = []
+
+
+def only_one(path: Path) -> None:
+    """Hold the fleet's lock until this process ends; raises DeployError where another deploy holds it."""
+    if _held:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DeployError(
+            "mxfleet: another deploy of this fleet is running — wait until it has ended"
+        ) from None
+    _held.append(file)
+
+
 HEALTHY = """mxd=/opt/mxfleet/current/venv/bin/mxd
 $mxd health --wait 30 >/dev/null || { echo 'mxfleet: the exchange does not become healthy' >&2; exit 1; }
 [ "$($mxd digest)" = "$(cat /run/mxd/digest)" ] || { echo 'mxfleet: the exchange runs something else than is in place' >&2; exit 1; }"""
@@ -91,6 +112,8 @@ $mxd health --wait 30 >/dev/null || { echo 'mxfleet: the exchange does not becom
 @operation()
 def order_is_known() -> Commands:
     """Ask every node what it is like and who holds the service address, before anything is changed."""
+    if state.is_executing:
+        only_one(target.ROOT / host.data.fleet.state_directory / "deploy.lock")
     order = " then ".join("+".join(turn) for turn in roll().turns)
     host.noop(f"order: {order}; holder: {roll().holder or 'nobody'}; to change: {len(roll().pending)}")
     yield from ()

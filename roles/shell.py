@@ -2,6 +2,7 @@
 
 import base64
 import io
+import secrets
 import shlex
 import tarfile
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,8 @@ from pathlib import PurePosixPath
 
 from mxfleet.render import Directory, File
 
-STAGE = "/run/mxfleet/stage"
+STAGE = f"/run/mxfleet/stage-{secrets.token_hex(4)}"
+"""Where this run, and no other, lays files down before they are put in place."""
 HEAD = "set -eu; umask 077; export LC_ALL=C"
 
 
@@ -32,6 +34,7 @@ def stage(files: Iterable[File]) -> str:
         [
             HEAD,
             f"rm -rf {STAGE}; mkdir -p {STAGE}; chmod 0700 /run/mxfleet {STAGE}",
+            "find /run/mxfleet -maxdepth 1 -name 'stage-*' -mmin +60 -exec rm -rf {} +",
             f"base64 -d | tar -x -p --same-owner -C {STAGE} -f -",
             *checks,
         ]

@@ -13,7 +13,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from mxfleet.fleet.inventory import hosts
 from mxfleet.render.desired import Desired, desire
-from roles import confirm, operations, target
+from roles import confirm, operations, rolling, target
 from tests.unit.render.samples import fleet_of, inputs_of, resolve, signing_of
 
 FLEET = fleet_of("lab")
@@ -82,6 +82,7 @@ FakeConnector.run_shell_command = _run  # type: ignore[method-assign]
 target._all = lambda fleet: _TARGETS  # type: ignore[assignment]
 target.content = lambda fleet, file: file.content(resolve)
 confirm.PAUSE = 0
+rolling.only_one = lambda path: None
 confirm._run = lambda *words: "loaded"
 operations._built = lambda version, machine: __file__
 
