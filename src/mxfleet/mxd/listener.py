@@ -58,6 +58,7 @@ def opened(addresses: Mapping[str, list[tuple[str, int]]]) -> Sockets:
                 listener.bind((host, port))
                 listener.listen(BACKLOG)
             except OSError as error:
+                listener.close()
                 raise ServiceError(
                     f"{name}: cannot listen on {host} port {port}: {error.strerror}"
                 ) from error
