@@ -223,6 +223,7 @@ class Courier:
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
+        await self._deliverer.close()
         with contextlib.suppress(SpoolError):
             await self._spool.release(self._owner, time.time())
 

@@ -41,6 +41,10 @@ class Deliverer:
                 break
         return _best(undecided) if undecided else same_for_all(recipients, NO_HOST)
 
+    async def close(self) -> None:
+        """Let go of all connections; no attempt is running any more."""
+        await self._dialogue.close()
+
     async def _places(
         self, domain: str, recipients: Sequence[Mailbox], undecided: list[Attempt]
     ) -> AsyncIterator[tuple[Hop, str]]:

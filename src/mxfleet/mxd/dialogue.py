@@ -53,6 +53,10 @@ class Dialogue:
         self._desk.log.warning("TLS failed, trying without", trace=trace, host=hop.host, address=address)
         return await self._once(msgspec.structs.replace(hop, tls="none"), address, lease, recipients)
 
+    async def close(self) -> None:
+        """Wait for the connections that are saying good-bye."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
     async def _once(self, hop: Hop, address: str, lease: Lease, recipients: tuple[Mailbox, ...]) -> Attempt:
         node = self._desk.settings.node
         source = node.address6 if ":" in address else node.address4

@@ -250,9 +250,10 @@ class Sink(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
     def __init__(self, *, lmtp: bool) -> None:
-        super().__init__(("127.0.0.1", 0), SinkSession)
+        super().__init__(("0.0.0.0", 0), SinkSession)
         self.lmtp = lmtp
-        self.hang = False
+        self.hang = False  # accepts, then silence
+        self.mute = False  # no answer to the message
         self.connections = 0
         self.messages: list[tuple[str, list[str], bytes]] = []
         self.replies: dict[str, str] = {}
@@ -311,11 +312,13 @@ class SinkSession(socketserver.StreamRequestHandler):
         lines = []
         while (line := self.rfile.readline()) not in (b".\r\n", b""):
             lines.append(line[1:] if line.startswith(b".") else line)
-        for _ in recipients if self.server.lmtp else [0]:
-            self.say(self.server.replies.get("message", "250 2.0.0 kept"))
         with self.server.news:
             self.server.messages.append((sender, recipients, b"".join(lines)))
             self.server.news.notify_all()
+        if self.server.mute:
+            time.sleep(30)
+        for _ in recipients if self.server.lmtp else [0]:
+            self.say(self.server.replies.get("message", "250 2.0.0 kept"))
 
     def say(self, text: str) -> None:
         self.wfile.write(text.encode() + b"\r\n")
