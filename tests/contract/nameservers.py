@@ -1,6 +1,7 @@
 """Private Knot and BIND processes on loopback, each in its own directory, ended by their process id."""
 
 import base64
+import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +14,9 @@ from pathlib import Path
 import dns.message
 import dns.query
 import dns.tsig
+
+from mxfleet.lab import packages
+from mxfleet.lab.image import cache_directory, ready
 
 SECRET = base64.b64encode(b"a secret of thirty-two octets...").decode()
 KEY_NAME = "mxfleet."
@@ -32,8 +36,22 @@ class Nameserver:
         return dns.tsig.Key(KEY_NAME, SECRET, "hmac-sha256")
 
 
-def available(kind: str) -> bool:
-    return shutil.which({"knot": "knotd", "bind": "named"}[kind], path="/usr/sbin:/usr/bin") is not None
+def program(name: str) -> list[str]:
+    """The command that starts a server: the guests' own, out of the lab's image, else this machine's.
+
+    Out of the image nothing is installed here, and nothing starts a second name server on port 53.
+    """
+    images = sorted(cache_directory(os.environ).glob("internet-*"))
+    here = shutil.which(name, path="/usr/sbin:/usr/bin")
+    if not images and here:
+        return [here]
+    if not images:
+        packages.ensure(lambda _: os.environ.get("CI") == "true")
+        images = [ready({"internet"}, cache_directory(os.environ), print)["internet"]]
+    root = images[-1]
+    loader = next(root.glob("usr/lib*/ld-linux*.so.*"))
+    libraries = ":".join(str(path) for path in root.glob("usr/lib/*-linux-gnu"))
+    return [str(loader), "--library-path", libraries, str(root / "usr" / "sbin" / name)]
 
 
 def free_port() -> int:
@@ -53,8 +71,6 @@ def running(
     port: int = 0,
 ) -> Iterator[Nameserver]:
     """The server of this kind with these zones (name → zone file), answering before this returns."""
-    if not available(kind):
-        raise RuntimeError("the DNS contract needs real servers — apt-get install knot bind9")
     port, log = port or free_port(), directory / "log"
     directory.mkdir(exist_ok=True)
     for name, text in zones.items():
@@ -106,7 +122,7 @@ zone:
     text += "".join(f"  - domain: {zone}\n" for zone in zones)
     (directory / "db").mkdir()
     (directory / "knot.conf").write_text(text)
-    return ["/usr/sbin/knotd", "-c", str(directory / "knot.conf")]
+    return [*program("knotd"), "-c", str(directory / "knot.conf")]
 
 
 def _bind(
@@ -127,7 +143,7 @@ key "{KEY_NAME}" {{ algorithm hmac-sha256; secret "{SECRET}"; }};
         for zone in zones
     )
     (directory / "named.conf").write_text(text)
-    return ["/usr/sbin/named", "-g", "-n", "1", "-c", str(directory / "named.conf")]
+    return [*program("named"), "-g", "-n", "1", "-c", str(directory / "named.conf")]
 
 
 def _wait_for(

@@ -146,7 +146,7 @@ def test_a_wrong_secret_is_named(server: Nameserver) -> None:
 
 def test_an_unknown_key_is_named(server: Nameserver) -> None:
     wrong = Rfc2136Provider(Server("127.0.0.1", server.port, dns.tsig.Key("other.", b"wrong", "hmac-sha256")))
-    with pytest.raises(DnsError, match=r"does not know the key other\., or does not let it do this"):
+    with pytest.raises(DnsError, match=r"does not know the key other\."):
         wrong.read(ZONE, NAMES)
 
 
