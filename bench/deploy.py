@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import playbook
+from bench.measured import keep
 from mxfleet.errors import MxfleetError
 from mxfleet.fleet import Fleet
 from mxfleet.fleet.load import load_file
@@ -48,7 +49,7 @@ def main() -> int:
     except MxfleetError as error:
         print(f"bench.deploy: {error}", file=sys.stderr)
         return 1
-    keep(result)
+    keep("deploy", result)
     print(json.dumps(result, indent=2) if arguments.json else told(result))
     return 0
 
@@ -75,7 +76,7 @@ def measure(first: int, noop: int) -> dict[str, Any]:
         for kind, of in times.items()
         if of["ours"]
     }
-    return {"ratios": ratios, "seconds": times, "nodes": len(fleet.nodes), "cores": os.cpu_count()}
+    return {"ratios": ratios, "seconds": times, "nodes": len(fleet.nodes)}
 
 
 def generate(fleet: Fleet, directory: Path) -> None:
@@ -154,14 +155,6 @@ def timed(run: Callable[[], None], times: list[float]) -> float:
     run()
     times.append(round(time.monotonic() - begun, 2))
     return times[-1]
-
-
-def keep(result: dict[str, Any]) -> None:
-    """Add the result to docs/measured/deploy.jsonl."""
-    path = ROOT / "docs" / "measured" / "deploy.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **result}) + "\n")
 
 
 def told(result: dict[str, Any]) -> str:

@@ -6,19 +6,15 @@ Results: docs/measured/failover.jsonl.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
-import time
-from pathlib import Path
 from typing import Any
 
+from bench.measured import keep
 from mxfleet.errors import LabError, MxfleetError
 from mxfleet.lab import guests, power, state
 from mxfleet.lab.plan import guest_of
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:
@@ -32,8 +28,7 @@ def main() -> int:
     except MxfleetError as error:
         print(f"bench.failover: {error}", file=sys.stderr)
         return 1
-    with (ROOT / "docs" / "measured" / "failover.jsonl").open("a") as file:
-        file.write(json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **result}) + "\n")
+    keep("failover", result)
     print(json.dumps(result) if arguments.json else told(result))
     return 0
 
@@ -52,7 +47,7 @@ def measure(times: int) -> dict[str, Any]:
         power.on(holder)
         healthy(holder.name)
         print(f"{holder.name}: {', '.join(outage.told() for outage in outcome.outages)}", file=sys.stderr)
-    return {"seconds": seconds, "cores": os.cpu_count()}
+    return {"seconds": seconds}
 
 
 def healthy(node: str) -> None:
