@@ -1,0 +1,115 @@
+"""What differs is found, named, and nothing else is."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mxfleet.render.desired import Desired, desire
+from mxfleet.render.differences import differences
+from mxfleet.render.observation import Access, Observation, UnitState
+
+from .samples import fleet_of, inputs_of, resolve, signing_of
+
+FLEET = fleet_of("lab")
+TARGET = desire(FLEET, FLEET.nodes[1], signing_of(FLEET), inputs_of(FLEET), resolve)
+
+
+def converged(target: Desired) -> Observation:
+    """A node that is exactly as it shall be."""
+    places = [(f.path, Access(f.owner, f.group, f.mode)) for f in target.files]
+    places += [(d.path, Access(d.owner, d.group, d.mode)) for d in target.directories]
+    return Observation(
+        digests=dict(target.digests),
+        access=dict(places),
+        ours=frozenset(path for path in target.digests if path.startswith("/etc/mxfleet/")),
+        packages=frozenset(target.questions.packages),
+        users=frozenset(target.users),
+        units={unit.name: UnitState("active", "enabled") for unit in target.units},
+        loaded={unit.name: (target.note(unit),) for unit in target.units if unit.loaded},
+        settings=dict(target.settings),
+        release=target.release,
+        releases=frozenset({target.release, "older"}),
+    )
+
+
+SEEN = converged(TARGET)
+UNITS, LOADED = SEEN.units, SEEN.loaded
+NFT, RULES = "/etc/nftables.conf", ("nftables.service", LOADED["nftables.service"][0])
+
+
+def without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name != key}
+
+
+def test_a_node_that_is_as_it_shall_be_has_no_difference() -> None:
+    assert differences(TARGET, SEEN) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"digests": {**SEEN.digests, NFT: "0" * 64}}, f"{NFT}: content differs"),
+        ({"digests": without(SEEN.digests, NFT)}, f"{NFT}: does not exist"),
+        (
+            {"access": {**SEEN.access, NFT: Access("root", "root", 0o666)}},
+            f"{NFT}: is root:root 0666, not root:root 0644",
+        ),
+        (
+            {"access": {**SEEN.access, "/etc/mxfleet/dkim": Access("root", "root", 0o755)}},
+            "/etc/mxfleet/dkim: is root:root 0755, not root:mxd 0750",
+        ),
+        ({"ours": SEEN.ours | {"/etc/mxfleet/old.pem"}}, "/etc/mxfleet/old.pem: does not belong here"),
+        ({"packages": SEEN.packages - {"unbound"}}, "unbound: not installed"),
+        ({"users": frozenset({"mxd"})}, "keepalived_script: does not exist"),
+        (
+            {"settings": {**SEEN.settings, "net.ipv4.tcp_syncookies": "0"}},
+            "net.ipv4.tcp_syncookies: is 0, not 1",
+        ),
+        ({"release": "older"}, f"{TARGET.release}: not current (older is)"),
+        ({"releases": frozenset({"older"})}, f"{TARGET.release}: not unpacked"),
+        (
+            {"units": {**UNITS, "mxd.service": UnitState("failed", "enabled")}},
+            "mxd.service: is failed",
+        ),
+        ({"units": {**UNITS, "ssh.service": UnitState("active", "disabled")}}, "ssh.service: is disabled"),
+        (
+            {"units": {**UNITS, "unbound.service": UnitState("active", "enabled", stale=True)}},
+            "unbound.service: systemd has not read its file again",
+        ),
+        (
+            {"loaded": {**LOADED, "mxd.service": ("0" * 64,)}},
+            "mxd.service: runs with something else than is in place",
+        ),
+        ({"loaded": without(LOADED, "keepalived.service")}, "keepalived.service: runs with something else than is in place"),
+        (
+            {"loaded": {**LOADED, RULES[0]: (RULES[1], "noted")}, "rules": "changed"},
+            "nftables rules in the kernel: differ from what was loaded",
+        ),
+    ],
+)  # fmt: skip
+def test_one_thing_that_differs_is_one_sentence(change: dict[str, Any], said: str) -> None:
+    assert [str(found) for found in differences(TARGET, replace(SEEN, **change))] == [said]
+
+
+def test_a_changed_key_is_owed_a_restart_although_its_file_is_in_place_already() -> None:
+    """The run that placed the file died before the restart: the next one still knows."""
+    key = next(file.path for file in TARGET.files if "/dkim/" in file.path)
+    newer = replace(TARGET, digests={**TARGET.digests, key: "1" * 64})
+    placed = replace(SEEN, digests=dict(newer.digests))
+    assert [found.subject for found in differences(newer, placed)] == ["mxd.service"]
+
+
+def test_a_bare_node_differs_in_everything() -> None:
+    found = differences(TARGET, Observation())
+    assert {item.kind for item in found} >= {
+        "package",
+        "user",
+        "directory",
+        "file",
+        "setting",
+        "release",
+        "unit",
+    }
+    assert {item.subject for item in found if item.kind == "file"} == set(TARGET.digests)
