@@ -22,6 +22,7 @@ NSPAWN_ENVIRONMENT = {
     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # else the guest cannot set net.* sysctls
 }
+NSPAWN_RUNTIME = Path("/run/systemd/nspawn")
 GUEST_ENVIRONMENT = {"PATH": NSPAWN_ENVIRONMENT["PATH"], "HOME": "/root", "LANG": "C.UTF-8"}
 
 
@@ -36,8 +37,9 @@ def nspawn(guest: Guest) -> list[str]:
     ]  # fmt: skip
 
 
-def boot(guest: Guest, tree: cgroup.Tree) -> int:
-    """Start the guest in its own control group; the pid of its nspawn."""
+def boot(guest: Guest, tree: cgroup.Tree) -> None:
+    """Start the guest in its own control group; its files and network are there already."""
+    forget_exports(guest.machine)  # a newer nspawn refuses to start over what a killed one left
     wish = {
         "group": str(cgroup.group(tree, guest.machine)),
         "arguments": nspawn(guest),
@@ -45,10 +47,12 @@ def boot(guest: Guest, tree: cgroup.Tree) -> int:
         "log": str(DIRECTORY / f"{guest.name}.console"),
     }
     try:
-        return keeper.request(KEEPER, wish)
+        keeper.request(KEEPER, wish)
     except (ConnectionRefusedError, FileNotFoundError):
         start_keeper(tree)
-        return keeper.request(KEEPER, wish)
+        keeper.request(KEEPER, wish)
+    if not cgroup.wait_until(lambda: runs(guest.name), seconds=5):
+        raise LabError(f"{guest.name} did not start: {last_words(guest.name)}")
 
 
 def start_keeper(tree: cgroup.Tree) -> None:
@@ -133,24 +137,30 @@ def power_on(guest: Guest, tree: cgroup.Tree) -> None:
     boot(guest, tree)
 
 
-def console(guest: str) -> str:
-    """The end of what the guest wrote to its console: why it did not boot."""
-    with contextlib.suppress(OSError):
-        return (DIRECTORY / f"{guest}.console").read_text(encoding="utf-8", errors="replace")[-2000:]
-    return ""
+def last_words(guest: str) -> str:
+    """The last line that the guest wrote to its console."""
+    with contextlib.suppress(OSError, IndexError):
+        text = (DIRECTORY / f"{guest}.console").read_text(encoding="utf-8", errors="replace")
+        return text.strip().splitlines()[-1]
+    return "it said nothing"
 
 
 def remove_traces() -> None:
-    """Remove what nspawn itself leaves on the host under /run/systemd/nspawn; the roots are still mounted."""
-    runtime = Path("/run/systemd/nspawn")
+    """Remove what nspawn itself leaves on the host; called while the roots are still mounted."""
+    runtime = NSPAWN_RUNTIME
     for point in root.mounted():
         status = point.stat()
         (runtime / "locks" / f"inode-{status.st_dev}:{status.st_ino}").unlink(missing_ok=True)
-    for path in runtime.glob(f"*/{PREFIX}*"):
+    forget_exports(f"{PREFIX}*")
+    for path in (runtime / "locks", runtime / "propagate", runtime / "unix-export", runtime):
+        with contextlib.suppress(OSError):  # others' machines may use it
+            path.rmdir()
+
+
+def forget_exports(machine: str) -> None:
+    """Unmount and remove the directories that nspawn made for machines of that name (a glob pattern)."""
+    for path in NSPAWN_RUNTIME.glob(f"*/{machine}"):
         if path.is_mount():
             attempt(["umount", str(path)])
         with contextlib.suppress(OSError):
-            path.rmdir()
-    for path in (runtime / "locks", runtime / "propagate", runtime / "unix-export", runtime):
-        with contextlib.suppress(OSError):  # others' machines may use it
             path.rmdir()

@@ -46,18 +46,18 @@ def wait(waited: Iterable[Guest], seconds: float = BOOT_SECONDS) -> None:
     end = time.monotonic() + seconds
     for guest in waited:
         for address, port in ports(guest):
-            _until(partial(answers, address, port), end, f"{guest.name} on {address} port {port}")
+            _until(partial(answers, address, port), end, guest, f"on {address} port {port}")
         if guest.role in PORTS:
-            _until(partial(resolves, guest), end, f"{guest.name}'s resolver, with a validated answer,")
+            _until(partial(resolves, guest), end, guest, "with a validated name")
 
 
-def _until(ready: Callable[[], bool], end: float, what: str) -> None:
+def _until(ready: Callable[[], bool], end: float, guest: Guest, what: str) -> None:
+    hint = f"see {DIRECTORY}/{guest.name}.console, then mxfleet lab up again"
     while not ready():
+        if not guests.runs(guest.name):
+            raise LabError(f"{guest.name} ended: {guests.last_words(guest.name)}", hint=hint)
         if time.monotonic() > end:
-            raise LabError(
-                f"{what} does not answer in time",
-                hint=f"see {DIRECTORY}/*.console, then mxfleet lab up again",
-            )
+            raise LabError(f"{guest.name} does not answer {what}", hint=hint)
         time.sleep(0.02)
 
 
