@@ -45,7 +45,7 @@ FOREIGN = {  # what each layer must never import
     "roles": {"asyncio"},
 }
 ONLY_IN = {"cloudflare": "dns/providers/cloudflare.py"}
-ROLES_MAY_READ = {"mxfleet.keys.ledger", "mxfleet.keys.vault"}
+ROLES_MAY_READ = {"mxfleet.keys.ledger", "mxfleet.keys.vault", "mxfleet.keys.secrets"}
 
 
 def python_files() -> list[Path]:
