@@ -76,9 +76,10 @@ def refuse_unreachable(fleet: Fleet, nodes: Iterable[Node]) -> None:
     down = [(node, reason) for node, reason in zip(nodes, reasons, strict=True) if reason]
     if len(down) > 1:
         names = ", ".join(node.name for node, _ in down)
-        without = " ".join(f"--exclude {node.name}" for node, _ in down)
+        without = "mxfleet deploy " + " ".join(f"--exclude {node.name}" for node, _ in down)
         raise DeployError(
-            f"{names} cannot be reached: {down[0][1]}; nothing was changed", hint=f"mxfleet deploy {without}"
+            f"{names} cannot be reached: {down[0][1]}; nothing was changed",
+            hint=without if len(down) < len(nodes) else "look at the network between you and them",
         )
     if down:
         raise unreachable(down[0][0], f"{down[0][1]}; nothing was changed", "deploy")
