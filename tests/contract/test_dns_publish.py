@@ -181,6 +181,23 @@ def test_a_server_that_holds_another_key_under_the_selector_keeps_it_from_becomi
     assert Verdict.DIFFERENT in {sight.verdict for sight in sights}
 
 
+def test_active_keys_whose_records_were_lost_are_written_again_and_waited_for(stand: Stand) -> None:
+    stand.publish()
+    stand.copy_keys_to_second()
+    stand.publish()
+    for server in (stand.primary, stand.second):  # as when a zone is restored from an old backup
+        provider = stand.provider(server)
+        snapshot = provider.read("corp.test", ())
+        keys = [r for r in snapshot.records if "._domainkey." in r.name]
+        provider.apply("corp.test", [Change(r, None, Family.DKIM, "lost") for r in keys], snapshot)
+    done = stand.publish()
+    assert done.changes == 2
+    assert [key.owner for key, _ in done.activation.waiting] == ["corp.test", "corp.test"]
+    assert stand.states() == {("corp.test", "active"), ("shop.test", "active")}
+    stand.copy_keys_to_second()
+    assert stand.publish().activation.waiting == ()
+
+
 def test_another_spf_record_is_not_replaced_without_adopt_and_is_with_it(stand: Stand) -> None:
     stand.write(txt("corp.test", 3600, b"v=spf1 include:old.example -all"))
     with pytest.raises(DnsError, match=r'TXT "v=spf1 include:old\.example -all" was not written by mxfleet'):

@@ -72,7 +72,7 @@ def apply(
     """Make the records what the fleet wants, then make keys active that all servers show; exit 2 while one waits."""
     from mxfleet.dns.activation import activate_visible
     from mxfleet.dns.plan_text import plan_text
-    from mxfleet.dns.publish import apply_plan, make_plan, providers_for
+    from mxfleet.dns.publish import apply_plan, make_plan, providers_for, written_keys
     from mxfleet.fleet.load import load
     from mxfleet.keys.ledger import wall_clock, writing
     from mxfleet.keys.vault import Vault
@@ -86,7 +86,7 @@ def apply(
         changed = apply_plan(planned, writer, providers, forced=force or (), expect=expect)
         if not json_output:
             print(f"done: {changed} changes made" if changed else "nothing to do", flush=True)
-        activation = activate_visible(fleet, writer, patience=wait)
+        activation = activate_visible(fleet, writer, rewritten=written_keys(planned.plan), patience=wait)
     if json_output:
         facts = {"checksum": planned.plan.checksum, "changed": changed, **activation_json(activation)}
         print(json.dumps(facts, indent=2))

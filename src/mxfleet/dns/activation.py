@@ -1,7 +1,7 @@
 """Published keys become active: once every authoritative server shows them, and not before."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from mxfleet.dns.authority import Ask, Sight, Sought, ask_server, everywhere, observe
@@ -12,7 +12,7 @@ from mxfleet.fleet.model import Fleet
 from mxfleet.keys.dkim import record_text
 from mxfleet.keys.facts import Moved
 from mxfleet.keys.ledger import Writer
-from mxfleet.keys.lifecycle import KeyState, is_first
+from mxfleet.keys.lifecycle import LIVE, KeyState, is_first
 from mxfleet.keys.state import KeyView, State
 
 PATIENCE, PAUSE = 30.0, 0.1
@@ -38,6 +38,7 @@ def activate_visible(
     fleet: Fleet,
     writer: Writer,
     *,
+    rewritten: Collection[str] = (),
     patience: float = PATIENCE,
     ask: Ask = ask_server,
     sleep: Callable[[float], None] = time.sleep,
@@ -48,37 +49,42 @@ def activate_visible(
     A key seen everywhere becomes visible; the first of its domain and algorithm becomes active with it. No
     further wait is owed then: its selector contains a hash of the key, so nobody can have asked for it before
     it was published and hold a remembered "does not exist". Keys whose zone is not ours are asked for too.
+    `rewritten` are names of records that had to be written again: keys that sign already are waited for there.
     """
-    places = _places(fleet, writer.state)
-    end, active = monotonic() + patience, list[KeyView]()
+    places = _places(fleet, writer.state, rewritten)
+    end, active, again = monotonic() + patience, list[KeyView](), frozenset(rewritten)
     while True:
         waiting = []
-        for key in _waiting(fleet, writer.state):
+        for key in _waiting(fleet, writer.state, again):
             place = places[key.owner]
             sights = observe(_sought(place, key), place.servers, ask)
-            if everywhere(sights):
-                active += _advance(writer, key)
-            else:
+            if not everywhere(sights):
                 waiting.append((key, sights))
+            elif key.state in LIVE:
+                again -= {selector_name(key.owner, key.label)}
+            else:
+                active += _advance(writer, key)
         if not waiting or monotonic() >= end:
             return Activation(tuple(active), tuple(waiting))
         sleep(PAUSE)
 
 
-def _waiting(fleet: Fleet, state: State) -> list[KeyView]:
-    """Keys to look for: published ones, first ones that are visible, and minted ones that others publish."""
+def _waiting(fleet: Fleet, state: State, rewritten: Collection[str]) -> list[KeyView]:
     zones = {zone.name for zone in fleet.zones}
     domains = {domain.name for domain in fleet.domains}
-    return [
-        key
-        for key in state.dkim()
-        if key.owner in domains
-        and (
-            key.state is KeyState.PUBLISHED
-            or (key.state is KeyState.VISIBLE and _first(state, key))
-            or (key.state is KeyState.MINTED and zone_of(key.owner, zones) is None)
-        )
-    ]
+    return [key for key in state.dkim() if key.owner in domains and _waits(state, key, zones, rewritten)]
+
+
+def _waits(state: State, key: KeyView, zones: Collection[str], rewritten: Collection[str]) -> bool:
+    """Whether to look for the key: published, visible as a first key, minted where others publish, or rewritten."""
+    match key.state:
+        case KeyState.MINTED:
+            return zone_of(key.owner, zones) is None
+        case KeyState.PUBLISHED:
+            return True
+        case KeyState.VISIBLE:
+            return _first(state, key)
+    return key.state in LIVE and selector_name(key.owner, key.label) in rewritten
 
 
 def _advance(writer: Writer, key: KeyView) -> list[KeyView]:
@@ -99,12 +105,12 @@ def _sought(place: Place, key: KeyView) -> Sought:
     return Sought(place.zone, selector_name(key.owner, key.label), record_text(key.algorithm, key.public))
 
 
-def _places(fleet: Fleet, state: State) -> dict[str, Place]:
+def _places(fleet: Fleet, state: State, rewritten: Collection[str]) -> dict[str, Place]:
     """Domain → its zone and that zone's servers, for the domains with a key that waits; each zone asked once."""
     zones = {zone.name: zone for zone in fleet.zones}
     found: dict[str, Place] = {}
     places: dict[str, Place] = {}
-    for domain in dict.fromkeys(key.owner for key in _waiting(fleet, state)):
+    for domain in dict.fromkeys(key.owner for key in _waiting(fleet, state, rewritten)):
         ours = zone_of(domain, zones)
         lookup = lookup_for(fleet, zones[ours] if ours else None)
         zone = ours or enclosing_zone(domain, lookup)

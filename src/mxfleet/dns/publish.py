@@ -9,7 +9,7 @@ import dns.tsig
 
 from mxfleet.dns.activation import PATIENCE, Activation, activate_visible
 from mxfleet.dns.desired import desired, zone_of
-from mxfleet.dns.families import our_names, selector_name
+from mxfleet.dns.families import Family, our_names, selector_name
 from mxfleet.dns.guards import refuse_unsafe
 from mxfleet.dns.plan import Plan, ZonePlan, plan_zone
 from mxfleet.dns.providers.protocol import Provider, Snapshot
@@ -109,7 +109,14 @@ def publish(
     with writing(root / fleet.state_directory, clock, by, fleet.name) as writer:
         planned = make_plan(fleet, writer.state, providers, adopt=adopt)
         changes = apply_plan(planned, writer, providers)
-        return Published(planned.plan, changes, activate_visible(fleet, writer, patience=patience))
+        activation = activate_visible(fleet, writer, rewritten=written_keys(planned.plan), patience=patience)
+        return Published(planned.plan, changes, activation)
+
+
+def written_keys(plan: Plan) -> frozenset[str]:
+    """The names of the DKIM records that the plan writes."""
+    changes = (change for zone in plan.zones for change in zone.changes)
+    return frozenset(c.after.name for c in changes if c.after and c.family is Family.DKIM)
 
 
 def ours_in(state: State, zone: str) -> frozenset[Identity]:
