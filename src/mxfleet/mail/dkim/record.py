@@ -4,6 +4,7 @@ import binascii
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -39,7 +40,7 @@ class KeyRecord:
             if self.kind == "ed25519":
                 return Ed25519PublicKey.from_public_bytes(self.key)
             key = load_der_public_key(self.key)
-        except ValueError as error:
+        except (ValueError, UnsupportedAlgorithm) as error:
             raise MailError(f"key record: p= is no {self.kind} key") from error
         if self.kind == "rsa" and isinstance(key, RSAPublicKey):
             return key

@@ -1,10 +1,10 @@
 """Which header fields a signature covers (RFC 6376 §5.4), and how they are found again."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from mxfleet.mail.dkim.canonical import relaxed_header
-from mxfleet.mail.message import Headers
+from mxfleet.mail.message import Field, Headers
 
 # Named once more than they occur (RFC 6376 §8.15), so that none can be added to what a reader is shown.
 OVERSIGNED: Final = (
@@ -31,8 +31,10 @@ def names_to_sign(headers: Headers) -> tuple[str, ...]:
     return (*oversigned, *(name for name in SIGNED for _ in range(headers.count(name))))
 
 
-def selected(headers: Headers, names: Iterable[str]) -> bytes:
-    """The covered fields in relaxed form, in the order of `names`.
+def selected(
+    headers: Headers, names: Iterable[str], form: Callable[[Field], bytes] = relaxed_header
+) -> bytes:
+    """The covered fields in canonical form, in the order of `names`.
 
     A name that comes again means the next instance from the bottom up; one that is not there means nothing
     (RFC 6376 §5.4.2).
@@ -45,5 +47,5 @@ def selected(headers: Headers, names: Iterable[str]) -> bytes:
         position = left.get(key, len(instances)) - 1
         left[key] = position
         if position >= 0:
-            chosen.append(relaxed_header(instances[position]))
+            chosen.append(form(instances[position]))
     return b"".join(chosen)

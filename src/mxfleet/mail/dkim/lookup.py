@@ -1,0 +1,85 @@
+"""Public keys for verifying: asked for, read strictly, kept by their record's text."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from mxfleet.errors import MailError
+from mxfleet.mail.dkim.key import PublicKey
+from mxfleet.mail.dkim.record import KeyRecord, parse_record
+from mxfleet.mail.questions import Questions, ask_texts
+
+MIN_RSA_BITS: Final = 1024  # RFC 8301 §3.2: verifiers must not accept less
+MAX_RSA_BITS: Final = 8192  # and need not do more than 4096; beyond this one message costs milliseconds
+MAX_EXPONENT: Final = 1 << 33  # an exponent as long as the modulus makes a verification cost a signature
+KEYS_KEPT: Final = 2048
+
+_PADDING: Final = PKCS1v15()
+_HASH: Final = SHA256()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyingKey:
+    """A key record and the key in it; `weakness` says why we do not trust it, "" where we do."""
+
+    record: KeyRecord
+    key: PublicKey
+    weakness: str
+
+    def verifies(self, signature: bytes, octets: bytes, digest: bytes) -> bool:
+        """Whether the signature is this key's over `octets`, whose SHA-256 is `digest` (RFC 8463 §3)."""
+        try:
+            if isinstance(self.key, RSAPublicKey):
+                self.key.verify(signature, octets, _PADDING, _HASH)
+            else:
+                self.key.verify(signature, digest)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def fetch_key(name: str) -> Questions[VerifyingKey]:
+    """The key at `<selector>._domainkey.<domain>`; MailError where there is none, Unanswered for now."""
+    texts = yield from ask_texts(name)
+    if not texts:
+        raise MailError(f"no key at {name}")
+    if len(texts) > 1:  # RFC 6376 §3.6.2.2 leaves it open; to choose would make the verdict a matter of luck
+        raise MailError(f"{len(texts)} records at {name}, there must be one")
+    return read_key(texts[0])
+
+
+@lru_cache(maxsize=KEYS_KEPT)
+def read_key(text: bytes) -> VerifyingKey:
+    """The key that a record's text holds (RFC 6376 §3.6.1); MailError where it holds none."""
+    record = parse_record(text.decode("utf-8", "replace"))
+    if record.revoked:
+        raise MailError("key record: the key was revoked")
+    key = record.public_key()
+    return VerifyingKey(record, key, _weakness(key))
+
+
+def misfit(record: KeyRecord, algorithm: str, identity_domain: str, domain: str) -> str:
+    """Why a key record is not for a signature of this algorithm (RFC 6376 §6.1.2), "" where it is."""
+    kind, _, hash_name = algorithm.partition("-")
+    if record.kind != kind:
+        return f"the key is for {record.kind[:20]}, the signature is {algorithm}"
+    if record.hashes and hash_name not in record.hashes:
+        return f"the key is not for {hash_name}"
+    if not {"*", "email"}.intersection(record.services):
+        return "the key is not for e-mail"
+    if "s" in record.flags and identity_domain != domain:
+        return "the key is not for sub-domains (t=s)"
+    return ""
+
+
+def _weakness(key: PublicKey) -> str:
+    if not isinstance(key, RSAPublicKey):
+        return ""
+    if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+        return f"RSA key of {key.key_size} bits, not {MIN_RSA_BITS} to {MAX_RSA_BITS} (RFC 8301 §3.2)"
+    return "RSA key with an excessive exponent" if key.public_numbers().e > MAX_EXPONENT else ""
