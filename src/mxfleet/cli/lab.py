@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mxfleet.cli.progress import progress
+
 if TYPE_CHECKING:
     from mxfleet.fleet import Fleet
     from mxfleet.lab.plan import Guest
@@ -55,11 +57,12 @@ def up(
     say = progress()
     fleet, inventory = boot_lab(fleet_file, say, yes=yes, take_over=take_over)
     if bare:
+        say.end()
         facts = standing.facts(state.require())
         print(json.dumps(facts, indent=2) if json_output else standing.told(facts))
         return 0
     outcome = bring_up.bring_up(fleet, inventory, CLONE, say)
-    say("done")
+    say.end()
     return bring_up.report(outcome, fleet, inventory, json_output=json_output)
 
 
@@ -108,7 +111,9 @@ def down(json_output: JsonOption = False, take_over: TakeOverOption = False) -> 
     """End the lab, whole or half-made: no process, mount, namespace, interface or route of it stays."""
     from mxfleet.lab import lifecycle
 
-    found = lifecycle.down(None if may_take_over(take_over) else CLONE, progress())
+    say = progress()
+    found = lifecycle.down(None if may_take_over(take_over) else CLONE, say)
+    say.end()
     if json_output:
         print(json.dumps({"removed": found}))
     elif not found:
@@ -133,7 +138,9 @@ def power_off(guest: GuestArgument, json_output: JsonOption = False) -> int:
     """Cut a guest's power; on the holder of the service address, measure how long until it answers again."""
     from mxfleet.lab import power
 
-    outcome = power.off(named_guest(guest), progress())
+    say = progress()
+    outcome = power.off(named_guest(guest), say)
+    say.end()
     print(json.dumps(outcome.as_json()) if json_output else outcome.told())
     return 0
 
@@ -206,15 +213,3 @@ def named_guest(name: str) -> "Guest":
 def may_take_over(asked: bool) -> bool:
     """Whether another clone's lab may be ended: when told so, and on a CI runner, where nobody is asked."""
     return asked or os.environ.get("CI") == "true"
-
-
-def progress() -> Callable[[str], None]:
-    """A function that says each step on standard error, with the seconds since the first."""
-    import time
-
-    begin = time.monotonic()
-
-    def say(sentence: str) -> None:
-        print(f"{time.monotonic() - begin:6.1f} s  {sentence}", file=sys.stderr, flush=True)
-
-    return say

@@ -17,7 +17,6 @@ from typing import Protocol
 from mxfleet.errors import LabError
 
 NAME = "mxfleet-lab"
-SCOPE = f"{NAME}.scope"
 
 
 class Tree(Protocol):
@@ -42,11 +41,12 @@ class OwnTree:
     """A directory of the lab's own in a version 2 hierarchy that nobody manages."""
 
     mount: Path
+    name: str = NAME
 
     @property
     def root(self) -> Path:
         """`mxfleet-lab` directly under the mount."""
-        return self.mount / NAME
+        return self.mount / self.name
 
     def prepare(self) -> None:
         """Make the directory."""
@@ -63,11 +63,17 @@ class ScopeTree:
 
     mount: Path
     ask: Callable[[list[str]], None]
+    name: str = NAME
+
+    @property
+    def scope(self) -> str:
+        """The scope's unit name."""
+        return f"{self.name}.scope"
 
     @property
     def root(self) -> Path:
         """The scope's directory in system.slice."""
-        return self.mount / "system.slice" / SCOPE
+        return self.mount / "system.slice" / self.scope
 
     def prepare(self) -> None:
         """Start the scope; its holder moves to a leaf, since only leaves may have processes."""
@@ -77,10 +83,20 @@ class ScopeTree:
             f"mkdir -p {self.root}/holder && echo 0 > {self.root}/holder/cgroup.procs && exec sleep infinity"
         )
         self.ask(
-            ["systemd-run", "--scope", "--quiet", f"--unit={SCOPE}", "-p", "Delegate=yes", "sh", "-c", hold]
+            [
+                "systemd-run",
+                "--scope",
+                "--quiet",
+                f"--unit={self.scope}",
+                "-p",
+                "Delegate=yes",
+                "sh",
+                "-c",
+                hold,
+            ]
         )
         if not wait_until(lambda: (self.root / "holder").is_dir(), seconds=5):
-            raise LabError(f"systemd gave no scope {SCOPE}", hint=f"see: systemctl status {SCOPE}")
+            raise LabError(f"systemd gave no scope {self.scope}", hint=f"see: systemctl status {self.scope}")
 
     def remove(self) -> None:
         """End the holder; systemd removes a scope in which nothing runs."""
@@ -88,7 +104,7 @@ class ScopeTree:
         remove_groups(self.root)
 
 
-def detect(mounts: str, systemd: bool) -> Tree:
+def detect(mounts: str, systemd: bool) -> OwnTree | ScopeTree:
     """The tree for this machine; `mounts` is the text of /proc/mounts, `systemd` whether it is PID 1."""
     found = [line.split()[1] for line in mounts.splitlines() if line.split()[2:3] == ["cgroup2"]]
     if not found:
@@ -100,7 +116,7 @@ def detect(mounts: str, systemd: bool) -> Tree:
     return ScopeTree(mount, start_detached) if systemd else OwnTree(mount)
 
 
-def here() -> Tree:
+def here() -> OwnTree | ScopeTree:
     """The tree of the machine that this runs on."""
     return detect(Path("/proc/mounts").read_text(encoding="utf-8"), Path("/run/systemd/system").is_dir())
 
