@@ -106,14 +106,14 @@ class Client:
         """Begin a transaction; only after Ready and before anything else is begun."""
         if not self._usable or self._delivery is not None or self.expects != "idle":
             raise SmtpError(f"a transaction cannot begin now: the session expects {self.expects}")
-        self._delivery = delivery = Delivery(transaction, self.extensions)
+        delivery = Delivery(transaction, self.extensions)
         if (obstacle := delivery.obstacle()) is not None:
             delivery.settle_all("mail", obstacle, remote=False)
         else:
-            self._steps.append(Step("mail", delivery.mail_command()))
-            for position in range(len(transaction.recipients)):
-                self._steps.append(Step("rcpt", delivery.rcpt_command(position), position))
-            self._steps.append(Step("data", "DATA"))
+            recipients = range(len(transaction.recipients))
+            rcpt = [Step("rcpt", delivery.rcpt_command(position), position) for position in recipients]
+            self._steps.extend([Step("mail", delivery.mail_command()), *rcpt, Step("data", "DATA")])
+        self._delivery = delivery
         self._go_on(delivery)
 
     def body(self, piece: bytes) -> None:
@@ -204,8 +204,6 @@ class Client:
             self._close("refused", str(move.reply))
 
     def _send(self, step: Step) -> None:
-        if not (step.line.isascii() and step.line.isprintable()):
-            raise SmtpError(f"{step.stage}: a command must be printable ASCII on one line")
         self._out.append(step.line.encode("ascii") + b"\r\n")
         self._awaiting.append(step)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from mxfleet.errors import SmtpError
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp import client_events as ours
 from mxfleet.mail.smtp.client_events import ClientConfig, Failed, Ready
@@ -18,6 +19,11 @@ class Step:
     stage: Stage
     line: str = field(default="", repr=False)  # AUTH has the password in it
     position: int = -1
+
+    def __post_init__(self) -> None:
+        """One line, whatever it was put together from."""
+        if not (self.line.isascii() and self.line.isprintable()):
+            raise SmtpError(f"{self.stage}: a command must be printable ASCII on one line")
 
 
 Move: TypeAlias = Step | StartTls | Ready | Failed
