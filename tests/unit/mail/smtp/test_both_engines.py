@@ -139,7 +139,7 @@ SPOKEN = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(SPOKEN, max_size=24), st.booleans(), st.booleans())
 def test_nothing_a_server_says_breaks_the_client(said: list[bytes], lmtp: bool, eager: bool) -> None:
     client = Client(ClientConfig("a.test", protocol="lmtp" if lmtp else "smtp"))

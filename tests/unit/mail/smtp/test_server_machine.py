@@ -280,7 +280,7 @@ def converse(service: Service, segments: list[bytes], said: list[Reply | None]) 
     return told, sent
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(SERVICES, SEGMENTS, st.lists(answers, min_size=1, max_size=4))
 def test_nothing_a_client_sends_breaks_the_engine(
     service: Service, segments: list[bytes], said: list[Reply | None]
@@ -297,7 +297,7 @@ def test_nothing_a_client_sends_breaks_the_engine(
         assert sum("Closed" in event for event in told) == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(SERVICES, st.lists(TOKENS, max_size=14), st.lists(answers, min_size=1, max_size=4))
 def test_octets_cut_anywhere_say_the_same(
     service: Service, tokens: list[bytes], said: list[Reply | None]
