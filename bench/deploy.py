@@ -95,7 +95,7 @@ def generate(fleet: Fleet, directory: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(file.content(secret))
     command("mxfleet", "release", "build")
-    packed = archive(inputs.release, "x86_64", os.environ)
+    packed = shutil.copy(archive(inputs.release, "x86_64", os.environ), directory)
     (directory / "ansible.cfg").write_text(playbook.configuration(str(fleet.ssh.config_file)))
     (directory / "hosts.json").write_text(json.dumps(playbook.inventory(nodes, f"{directory}/files")))
     (directory / "play.json").write_text(json.dumps(playbook.playbook(desired, str(packed)), indent=1))
