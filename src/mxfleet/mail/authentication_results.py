@@ -54,6 +54,8 @@ def parse(text: str) -> AuthenticationResults:
     """
     reader = _Reader(text)
     authserv_id = reader.value()
+    if not authserv_id:
+        raise reader.error("no name of who checked")
     if reader.peek() not in ("", ";") and reader.word() != "1":
         raise reader.error("a version other than 1")
     results: list[MethodResult] = []

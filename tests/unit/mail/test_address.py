@@ -97,6 +97,7 @@ def test_what_the_grammar_forbids_is_no_mailbox(text: str) -> None:
 
 @given(st.one_of(dot_strings, printable), domains)
 @example("postmaster", "b")
+@example('back\\slash "quote"', "b")
 def test_a_mailbox_written_and_read_again_is_the_same(local: str, domain: str) -> None:
     mailbox = Mailbox(local, domain)
     written = str(mailbox)

@@ -69,6 +69,7 @@ def test_examples_of_rfc_8601(text: str, results: tuple[MethodResult, ...] | Non
     [
         "",
         "; spf=pass",
+        '""; spf=pass',
         "example.org 2; spf=pass",
         "example.org spf=pass",
         "example.org; spf",
