@@ -1,5 +1,6 @@
 """What a fleet wants in DNS, checked against what the RFCs ask for rather than against itself."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from mxfleet.keys.lifecycle import KeyState
 from mxfleet.keys.state import State
 
 from .samples import EXAMPLE, LAB, ROOT, active_state, key, state_of
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its docstrings have escapes that Python no longer knows
+    import spf
 
 SINGLE = load_file(ROOT / "inventories" / "single.py")
 
@@ -52,6 +57,20 @@ def test_spf_names_the_addresses_that_mail_leaves_from_and_needs_no_lookup() -> 
     ]  # fmt: skip
     assert LAB.service
     assert f"ip4:{LAB.service.address4}" not in text.split()  # it only receives
+
+
+@pytest.mark.parametrize(
+    ("address", "result"),
+    [
+        ("10.77.0.11", "pass"),
+        ("fd77:77::13", "pass"),
+        ("10.77.0.10", "softfail"),
+        ("10.77.0.100", "softfail"),
+    ],
+)
+def test_another_implementation_reads_the_policy_so(address: str, result: str) -> None:
+    query = spf.query(i=address, s="alice@corp.test", h="mx1.corp.test")  # type: ignore[no-untyped-call]
+    assert query.check(spf=sender_policy(LAB).decode())[0] == result  # type: ignore[no-untyped-call]
 
 
 def test_spf_is_strict_where_dmarc_is_not_enforced() -> None:
