@@ -20,6 +20,7 @@ from mxfleet.fleet.signing import Signing
 from mxfleet.keys.ledger import signing_for
 from mxfleet.keys.secrets import resolve
 from mxfleet.keys.vault import Vault
+from mxfleet.lab.exceptions import DIFFERENCES
 from mxfleet.render import File, directories
 from mxfleet.render.desired import Desired, desire
 from mxfleet.render.inputs import Inputs, gather
@@ -126,7 +127,7 @@ def inside(
 def wanted(fleet: Fleet, files: tuple[File, ...]) -> Wanted:
     paths = [*(file.path for file in files), *(directory.path for directory in directories(files))]
     kernel = next(file.text for file in files if file.path.startswith("/etc/sysctl.d/"))
-    time_daemon = () if fleet.laboratory else ("systemd-timesyncd.service",)
+    time_daemon = () if excepted(fleet, "clock") else ("systemd-timesyncd.service",)
     return Wanted(
         units=(*units(fleet), *time_daemon),
         paths=tuple(paths),
@@ -134,6 +135,11 @@ def wanted(fleet: Fleet, files: tuple[File, ...]) -> Wanted:
         questions=(ROOT_ZONE, *((domain.name, "SOA") for domain in fleet.domains)),
         users=("root", "mxd", fleet.ssh.user),
     )
+
+
+def excepted(fleet: Fleet, identifier: str) -> bool:
+    """Whether a lab's node differs here from production: only what that closed list names."""
+    return fleet.laboratory and any(one.identifier == identifier for one in DIFFERENCES)
 
 
 def ssh_configuration(fleet: Fleet, directory: Path) -> str:

@@ -12,6 +12,7 @@ from mxfleet.errors import LabError
 from mxfleet.fleet import Fleet
 from mxfleet.lab.letters import Letter, Post
 
+ROOT = Path(__file__).resolve().parents[3]
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 HEADINGS = {"to_peer": "to the peer", "from_peer": "from the peer", "forged": "forged, in our name"}
@@ -30,7 +31,7 @@ def check(
     """One message each way and a forged one, judged by a Postfix with rspamd that is not ours."""
     from mxfleet.fleet.load import load
 
-    letters = check_fleet(load(fleet_file, os.environ, Path()))
+    letters = check_fleet(load(fleet_file, os.environ, ROOT))
     good = not any(letter.problems for letter in letters)
     if json_output:
         print(json.dumps({"passed": good, "letters": [asdict(letter) for letter in letters]}, indent=2))
@@ -52,7 +53,7 @@ def check_fleet(fleet: Fleet) -> tuple[Letter, ...]:
             hint="for production: send a message to a mailbox elsewhere and read its Authentication-Results; "
             "pytest tests/fleet --fleet FILE checks what the nodes serve",
         )
-    authority = read_signing(fleet.state_directory).authority_pem
+    authority = read_signing(ROOT / fleet.state_directory).authority_pem
     return letters.check(Post(fleet, authority, _passwords(), _run))
 
 

@@ -12,6 +12,7 @@ import typer
 from mxfleet.doctor.standing import Ask, Queue, Standing
 from mxfleet.fleet import Fleet, Node
 
+ROOT = Path(__file__).resolve().parents[3]
 app = typer.Typer(add_completion=False)
 
 CONNECT_SECONDS, SECONDS = 2, 15
@@ -31,7 +32,7 @@ def status(
     from mxfleet.doctor import standing
     from mxfleet.fleet.load import load
 
-    fleet = load(fleet_file, os.environ, Path())
+    fleet = load(fleet_file, os.environ, ROOT)
     found = standing.standings(fleet, ask_by_ssh(fleet))
     troubles = trouble(fleet, found)
     if json_output:
