@@ -181,6 +181,12 @@ async def test_claim_takes_the_oldest_no_more_than_asked_and_none_to_avoid(spool
     assert [x.message.envelope.trace for x in await take(spool)] == ["t2"]
 
 
+async def test_claim_gives_no_domain_more_than_its_share(spool: Spool) -> None:
+    for n in range(6):
+        await put(spool, f"t{n}", "u@giant.test" if n < 5 else "u@small.test", received=100.0 + n)
+    assert [x.message.envelope.trace for x in await take(spool, each=2)] == ["t0", "t1", "t5"]
+
+
 async def test_leases_of_a_dead_owner_can_be_given_up(spool: Spool) -> None:
     await put(spool, "t1")
     (lease,) = await take(spool)
@@ -253,7 +259,7 @@ async def test_a_closed_spool_has_committed_everything_and_takes_nothing(tmp_pat
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount = tmp_path / "small"
     mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1500k", "none", mount]
+    command = ["mount", "-t", "tmpfs", "-o", "size=1500k", "none", str(mount)]
     if subprocess.run(command, check=False).returncode:
         pytest.fail("needs to mount a small tmpfs: run as root")
     yield mount
@@ -293,13 +299,19 @@ def test_a_newer_spool_is_refused_with_its_version_and_left_alone(tmp_path: Path
         schema.connect_reader(path)
 
 
-def run_and_kill(path: Path, names: list[str], seconds: float) -> set[str]:
+def run_and_kill(path: Path, names: list[str], at_least: int, seconds: float) -> set[str]:
+    """Let writers promise some messages and a little more, then kill them; returns what was promised."""
     lives = [subprocess.Popen([sys.executable, WRITER, path, n], stdout=subprocess.PIPE) for n in names]
+    promised: set[str] = set()
+    for process in lives:
+        assert process.stdout
+        promised |= {process.stdout.readline().decode() for _ in range(at_least)}
     time.sleep(seconds)
     for process in lives:
         process.send_signal(signal.SIGKILL)
-    outputs = [process.communicate()[0] for process in lives]
-    return {line.decode() for output in outputs for line in output.split(b"\n")[:-1]}
+    for process in lives:
+        promised |= {line.decode() + "\n" for line in process.communicate()[0].split(b"\n")[:-1]}
+    return {line.rstrip("\n") for line in promised}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -307,8 +319,8 @@ async def test_killed_writers_leave_each_promised_message_once_and_whole(tmp_pat
     chance = random.Random(seed)
     path, promised = tmp_path / "spool", set()
     for life in range(3):
-        seconds = 0.4 + chance.random() * 0.3
-        promised |= await asyncio.to_thread(run_and_kill, path, [f"w{life}a", f"w{life}b"], seconds)
+        names, least, more = [f"w{life}a", f"w{life}b"], chance.randrange(1, 40), chance.random() * 0.05
+        promised |= await asyncio.to_thread(run_and_kill, path, names, least, more)
     assert len(promised) > 20
     await check_all_there(path, promised)
 

@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.x509.oid import NameOID
 
+from mxfleet.mxd import asking, settings
+
 PASSWORD = "correct horse"
 
 
@@ -112,7 +114,7 @@ class Service:
             self.process = subprocess.Popen(command, stderr=log, start_new_session=True)
         self.wait(lambda: (self.directory / "run" / "digest").exists())
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         until = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > until or (self.process and self.process.poll() is not None):
@@ -126,6 +128,10 @@ class Service:
     def mxd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "mxfleet.mxd", "--settings", str(self.path), *arguments]
         return subprocess.run(command, check=False, capture_output=True, text=True)
+
+    def waiting(self) -> int:
+        """Messages in the queue, asked as `mxd queue summary` asks."""
+        return asking.summary(settings.read(self.path)).messages
 
     def json(self, *arguments: str) -> Any:
         done = self.mxd(*arguments)
@@ -207,13 +213,13 @@ def make_service(tmp_path: Path, workshop: Workshop) -> Service:
         {"name": name, "chain": str(chain), "key": str(key)}
         for name, (chain, key) in workshop.certificates.items()
     ]
-    settings = {
+    table = {
         "node": {"name": "mx1", "hostname": "mx1.corp.test", "release": "0", "address4": "127.0.0.1"},
         "service": {
             "hostname": "mx.corp.test",
             "submission_hostname": "submit.corp.test",
             "postmaster": "alice@corp.test",
-            "workers": 2,
+            "workers": 1,
             "sessions_per_address": 500,
         },
         "retry": {"first": 1, "longest": 2, "lifetime": 20},
@@ -240,7 +246,7 @@ def make_service(tmp_path: Path, workshop: Workshop) -> Service:
             },
         ],
     }
-    return Service(tmp_path, settings, ports)
+    return Service(tmp_path, table, ports)
 
 
 class Sink(socketserver.ThreadingTCPServer):
@@ -264,11 +270,11 @@ class Sink(socketserver.ThreadingTCPServer):
     def port(self) -> int:
         return int(self.server_address[1])
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         with self.news:
             assert self.news.wait_for(condition, seconds), self.messages
 
-    def wait_for(self, text: bytes, seconds: float = 10.0) -> tuple[str, list[str], bytes]:
+    def wait_for(self, text: bytes, seconds: float = 30.0) -> tuple[str, list[str], bytes]:
         """The message that contains this."""
         self.wait(lambda: any(text in body for _, _, body in self.messages), seconds)
         return next(message for message in self.messages if text in message[2])
@@ -357,6 +363,10 @@ def running(
     """A service that tests share and do not harm; corp.test is delivered to `mailbox_server`."""
     made = make_service(tmp_path_factory.mktemp("running"), workshop)
     made.settings["domain"][0]["route"]["port"] = mailbox_server.port
-    made.start()
-    yield made
-    assert made.stop() == 0, (made.directory / "log").read_text()[-3000:]
+    made.settings["service"]["workers"] = 2
+    try:
+        made.start()
+        yield made
+    finally:
+        code = made.stop()
+    assert code == 0, (made.directory / "log").read_text()[-3000:]
