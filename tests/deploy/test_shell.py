@@ -1,0 +1,117 @@
+"""The shell that operations send, run for real in a directory of its own (as root, for owners)."""
+
+import base64
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from mxfleet.render import Directory, File
+from roles import shell
+
+
+@pytest.fixture(autouse=True)
+def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(shell, "STAGE", f"{tmp_path}/run/stage")
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run" / "stage"
+
+
+def run(script: str, tmp_path: Path, given: str = "") -> subprocess.CompletedProcess[str]:
+    script = script.replace("/run/mxfleet", f"{tmp_path}/run")
+    return subprocess.run(["sh", "-c", script], input=given, capture_output=True, text=True, check=False)
+
+
+def put(files: dict[File, bytes], tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    staged = run(shell.stage(files), tmp_path, shell.archive(files))
+    return run(shell.place(files), tmp_path) if staged.returncode == 0 else staged
+
+
+def test_a_file_arrives_with_its_content_and_mode_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    file = File(role="r", path=f"{tmp_path}/etc/new/a.conf", text="", mode=0o640)
+    assert put({file: b"hello\n\x00"}, tmp_path).returncode == 0
+    assert Path(file.path).read_bytes() == b"hello\n\x00"
+    assert Path(file.path).stat().st_mode & 0o7777 == 0o640
+    assert [path.name for path in Path(file.path).parent.iterdir()] == ["a.conf"]
+
+
+def test_only_root_can_look_at_what_is_staged(tmp_path: Path, stage: Path) -> None:
+    file = File(role="r", path=f"{tmp_path}/etc/key.pem", text="", mode=0o644)
+    assert run(shell.stage([file]), tmp_path, shell.archive({file: b"secret"})).returncode == 0
+    assert stage.stat().st_mode & 0o7777 == 0o700
+    assert stage.parent.stat().st_mode & 0o7777 == 0o700
+
+
+def test_a_file_that_its_reader_refuses_is_not_put_in_place_and_the_reader_is_quoted(tmp_path: Path) -> None:
+    target = tmp_path / "etc" / "a.sh"
+    target.parent.mkdir()
+    target.write_text("as it was\n")
+    file = File(role="r", path=str(target), text="", check="sh -n {}")
+    result = put({file: b"if then\n"}, tmp_path)
+    assert result.returncode == 1
+    assert "unexpected" in result.stderr
+    assert f"mxfleet: {target} is refused by its reader (sh); it was not put in place" in result.stderr
+    assert target.read_text() == "as it was\n"
+
+
+def test_a_late_check_runs_when_what_comes_before_it_is_in_place(tmp_path: Path) -> None:
+    key = File(role="r", path=f"{tmp_path}/etc/key", text="")
+    settings = File(
+        role="r",
+        path=f"{tmp_path}/etc/settings",
+        text="",
+        check=f"grep -q {key.path} {{}} && test -e {key.path} && true",
+        late=True,
+    )
+    assert put({key: b"k", settings: f"key={key.path}".encode()}, tmp_path).returncode == 0
+    assert Path(settings.path).exists()
+
+
+def test_a_late_check_that_fails_keeps_the_old_settings(tmp_path: Path) -> None:
+    target = tmp_path / "etc" / "settings"
+    target.parent.mkdir()
+    target.write_text("as it was\n")
+    file = File(role="r", path=str(target), text="", check="false {}", late=True)
+    assert put({file: b"new"}, tmp_path).returncode == 1
+    assert target.read_text() == "as it was\n"
+
+
+def test_the_stream_carries_owners_by_name_and_no_name_of_the_operator() -> None:
+    file = File(role="r", path="/etc/mxfleet/key", text="", group="mxd", mode=0o640)
+    content = base64.b64decode(shell.archive({file: b"x"}))
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        (entry,) = tar.getmembers()
+        assert (entry.name, entry.uname, entry.gname, entry.mode) == ("etc/mxfleet/key", "root", "mxd", 0o640)
+
+
+def test_no_secret_stands_in_any_command() -> None:
+    file = File(role="r", path="/etc/mxfleet/key", text="", mode=0o640, check="true {}")
+    assert "hunter2" not in shell.stage([file]) + shell.place([file])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="owners need root")
+def test_directories_are_made_with_owner_and_mode(tmp_path: Path) -> None:
+    wanted = [Directory(f"{tmp_path}/etc/mxfleet", "root", "root", 0o750)]
+    assert run(shell.make(wanted), tmp_path).returncode == 0
+    assert (tmp_path / "etc" / "mxfleet").stat().st_mode & 0o7777 == 0o750
+
+
+def test_a_release_is_unpacked_compiled_and_made_current_in_one_step(tmp_path: Path) -> None:
+    source = tmp_path / "source" / "venv" / "lib"
+    source.mkdir(parents=True)
+    (source / "a.py").write_text("A = 1\n")
+    incoming = shutil.make_archive(str(tmp_path / "incoming"), "gztar", tmp_path / "source")
+    releases, current = tmp_path / "releases", tmp_path / "current"
+    for version in ("0.9", "1.0"):
+        shutil.copy(incoming, tmp_path / version)
+        assert run(shell.unpack(str(releases), version, str(tmp_path / version)), tmp_path).returncode == 0
+    assert list((releases / "1.0" / "venv" / "lib" / "__pycache__").glob("a.*.pyc"))
+    (releases / "0.1").mkdir()
+    done = run(shell.make_current(str(releases), str(current), "1.0", "0.9"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert current.readlink() == releases / "1.0"
+    assert sorted(path.name for path in releases.iterdir()) == ["0.9", "1.0"]
