@@ -124,9 +124,13 @@ def test_the_timer_that_undoes_is_armed_before_anything_is_loaded(tmp_path: Path
         f"rm -f {tmp_path}/new",
         "",
     )
-    stubs = f'systemctl() {{ :; }}\nsystemd-run() {{ echo "$*" >>{tmp_path}/asked; }}\n'
+    stubs = tmp_path / "stubs"
+    stubs.mkdir()
+    for name, does in (("systemctl", "true"), ("systemd-run", f'echo "$*" >>{tmp_path}/asked')):
+        (stubs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (stubs / name).chmod(0o755)
     script = arm(change).replace("/run/mxfleet", str(tmp_path))
-    subprocess.run(["sh", "-c", stubs + script], check=True)
+    subprocess.run(["sh", "-c", script], check=True, env={"PATH": f"{stubs}:/usr/bin:/bin"})
     asked = (tmp_path / "asked").read_text().splitlines()
     directory = tmp_path / "confirm"
     assert [line.split()[-1] for line in asked] == [f"{directory}/rules.undo", f"{directory}/rules.load"]
