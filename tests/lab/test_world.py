@@ -39,7 +39,7 @@ def update(words: str, lines: str) -> str:
 
 
 def test_nobody_changes_a_zone_without_the_key() -> None:
-    assert "REFUSED" in update("", "update add x.corp.test. 5 TXT x")
+    assert "NOTAUTH" in update("", "update add x.corp.test. 5 TXT x")
     assert dig("office", "+short", "@10.77.0.100", "x.corp.test", "TXT") == ""
 
 

@@ -18,6 +18,9 @@ _INTERNET = (
     "knot-dnssecutils", "knot-dnsutils", "libauthen-sasl-perl", "libio-socket-ssl-perl",
     "libnet-ssleay-perl", "netcat-openbsd", "openssl", "pebble", "postfix", "rspamd", "swaks", "tcpdump",
 )  # fmt: skip
+_OPERATOR = (
+    "debian-archive-keyring", "mmdebstrap", "openssh-client", "python3-venv", "systemd-container", "util-linux",
+)  # fmt: skip
 _ASLEEP = (
     "apt-daily-upgrade.timer", "apt-daily.timer", "dovecot.service", "dovecot.socket", "dpkg-db-backup.timer",
     "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "getty@tty1.service", "keepalived.service",
@@ -52,8 +55,12 @@ class Recipe:
 RECIPES = {
     "node": Recipe("node", tuple(sorted(_SYSTEM + _NODE))),
     "internet": Recipe("internet", tuple(sorted(_SYSTEM + _INTERNET))),
+    "operator": Recipe("operator", tuple(sorted(_SYSTEM + _OPERATOR))),
 }
-"""`node` is what a mail host starts from; `internet` is what `world` and `office` are made of."""
+"""`node` is what a mail host starts from; `internet` is what `world` and `office` are made of.
+
+`operator` is a Debian machine on which the lab itself runs: only the test that boots a lab in a guest builds it.
+"""
 
 POLICY = 'printf "#!/bin/sh\\nexit 101\\n" > "$1/usr/sbin/policy-rc.d"; chmod 755 "$1/usr/sbin/policy-rc.d"'
 """While packages are installed no service of theirs may start, on the builder's own network as it would be."""
