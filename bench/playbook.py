@@ -54,7 +54,14 @@ def _variables(desired: Desired, directory: str) -> Json:
     roles: dict[str, list[Json]] = {}
     for file in desired.files:
         roles.setdefault(file.role.replace("-", "_"), []).append(_file(file, directory))
-    return {f"files_of_{role}": files for role, files in roles.items()}
+    ours = [
+        {"path": one.path, "owner": one.owner, "group": one.group, "mode": f"{one.mode:04o}"}
+        for one in desired.directories
+    ]
+    known = {one.path for one in desired.directories}
+    parents = sorted({file.path.rpartition("/")[0] for file in desired.files} - known)
+    files = {f"files_of_{role}": entries for role, entries in roles.items()}
+    return {"directories": ours, "parents": parents, **files}
 
 
 def _file(file: File, directory: str) -> Json:
@@ -88,15 +95,10 @@ def _tasks(desired: Desired, archive: str) -> Iterator[Json]:
         "group": "{{ item.group }}",
         "mode": "{{ item.mode }}",
     }
-    ours = [
-        {"path": one.path, "owner": one.owner, "group": one.group, "mode": f"{one.mode:04o}"}
-        for one in desired.directories
-    ]
-    parents = sorted(
-        {file.path.rpartition("/")[0] for file in desired.files} - {one.path for one in desired.directories}
-    )
-    yield _task("directories exist", file=place) | {"loop": ours}
-    yield _task("parents exist", file={"path": "{{ item }}", "state": "directory"}) | {"loop": parents}
+    yield _task("directories exist", file=place) | {"loop": "{{ directories }}"}
+    yield _task("parents exist", file={"path": "{{ item }}", "state": "directory"}) | {
+        "loop": "{{ parents }}"
+    }
     for role in dict.fromkeys(file.role for file in desired.files):
         yield from _role(desired, role)
     yield {"name": "handlers have run", "meta": "flush_handlers"}

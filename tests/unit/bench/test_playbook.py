@@ -35,7 +35,10 @@ def nodes() -> dict[str, Desired]:
 def test_every_file_of_every_node_is_placed_with_its_owner_and_mode(nodes: dict[str, Desired]) -> None:
     hosts = playbook.inventory(nodes, "/b")["mx"]["hosts"]
     for name, desired in nodes.items():
-        placed = {entry["dest"]: entry for files in hosts[name].values() for entry in files}
+        variables = {key: value for key, value in hosts[name].items() if key.startswith("files_of_")}
+        placed = {entry["dest"]: entry for files in variables.values() for entry in files}
+        made = {one["path"] for one in hosts[name]["directories"]} | set(hosts[name]["parents"])
+        assert {path.rpartition("/")[0] for path in placed} <= made
         assert placed.keys() == {file.path for file in desired.files}
         for file in desired.files:
             entry = placed[file.path]
