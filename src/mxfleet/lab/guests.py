@@ -1,6 +1,7 @@
 """Boot a guest, find it, run something in it, cut its power."""
 
 import contextlib
+import fcntl
 import subprocess
 import sys
 import time
@@ -146,15 +147,20 @@ def last_words(guest: str) -> str:
 
 
 def remove_traces() -> None:
-    """Remove what nspawn itself leaves on the host; called while the roots are still mounted."""
-    runtime = NSPAWN_RUNTIME
-    for point in root.mounted():
-        status = point.stat()
-        (runtime / "locks" / f"inode-{status.st_dev}:{status.st_ino}").unlink(missing_ok=True)
+    """Remove what a killed nspawn leaves on the host under /run/systemd/nspawn."""
     forget_exports(f"{PREFIX}*")
-    for path in (runtime / "locks", runtime / "propagate", runtime / "unix-export", runtime):
+    for path in (NSPAWN_RUNTIME / "locks").glob("inode-*"):
+        _remove_if_unheld(path)
+    for path in (*(NSPAWN_RUNTIME / name for name in ("locks", "propagate", "unix-export")), NSPAWN_RUNTIME):
         with contextlib.suppress(OSError):  # others' machines may use it
             path.rmdir()
+
+
+def _remove_if_unheld(path: Path) -> None:
+    """Remove a lock file unless a running nspawn holds it; as nspawn does with its own when it ends in peace."""
+    with contextlib.suppress(OSError), path.open("r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nspawn locks by fcntl(2), not flock(2)
+        path.unlink()
 
 
 def forget_exports(machine: str) -> None:
