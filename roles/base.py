@@ -34,8 +34,8 @@ def activate(turn: Turn) -> None:
 def kernel_settings(turn: Turn) -> Commands:
     """The settings as the kernel reports them, not as a file has them."""
     if turn.mine and facts.differing("base", "setting"):
-        facts.forget()
         yield StringCommand(f"sysctl -q -p {SYSCTL}")
+        facts.learn(settings={**facts.observe().settings, **target.here().settings})
 
 
 @operation()
@@ -45,9 +45,10 @@ def access(turn: Turn) -> Commands:
         return
     files = list(target.here().of("access"))
     changed = {difference.subject for difference in facts.differing("access", "file")}
-    facts.forget()
     yield from operations.ready([file for file in files if file.path in changed])
     yield from confirmed(change(files, changed), host.data.fleet, host.data.node)
+    facts.learn_files(files)
+    facts.learn_units(unit for unit in target.here().units if unit.role == "access")
 
 
 def change(files: list[File], changed: set[str]) -> Change:

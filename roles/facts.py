@@ -1,7 +1,13 @@
-"""What a node is like now: one question in one round trip, remembered until something is changed."""
+"""What a node is like now: one question in one round trip, remembered, and kept up to date with what operations do.
+
+What an operation has done is taken as done (`learn`) until the end of the node's turn, where the node is asked
+anew and must show no difference (`rolling.healthy`).
+"""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from threading import Lock
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import FactBase
@@ -12,7 +18,8 @@ from mxfleet.errors import MxfleetError
 from mxfleet.render import observation
 from mxfleet.render.desired import Desired
 from mxfleet.render.differences import Difference, differences
-from mxfleet.render.observation import Observation
+from mxfleet.render.file import File, Unit
+from mxfleet.render.observation import Access, Observation, UnitState
 from roles import target
 
 
@@ -34,6 +41,7 @@ class NodeState(FactBase[Observation]):
 _targets: dict[str, Desired] = {}
 _seen: dict[str, Observation] = {}
 _locks: dict[str, Lock] = {}
+_changed: set[str] = set()
 
 
 def observe(of: Host | None = None) -> Observation:
@@ -48,8 +56,37 @@ def observe(of: Host | None = None) -> Observation:
 
 
 def forget() -> None:
-    """Called by whatever is about to change this host: the next question is asked anew."""
+    """The next question is asked anew."""
     _seen.pop(host.data.node.name, None)
+
+
+def learn(**fields: Any) -> None:  # noqa: ANN401  (Observation's own fields)
+    """A command has succeeded that makes these true on this host."""
+    _seen[host.data.node.name] = replace(observe(), **fields)
+    _changed.add(host.data.node.name)
+
+
+def learn_files(files: Iterable[File]) -> None:
+    """These files are in place."""
+    files, seen, desired = tuple(files), observe(), target.here()
+    learn(
+        digests={**seen.digests, **{file.path: desired.digests[file.path] for file in files}},
+        access={**seen.access, **{file.path: Access(file.owner, file.group, file.mode) for file in files}},
+    )
+
+
+def learn_units(units: Iterable[Unit]) -> None:
+    """These units were started with what is in place."""
+    units, seen, desired = tuple(units), observe(), target.here()
+    learn(
+        units={**seen.units, **{unit.name: UnitState("active", "enabled") for unit in units}},
+        loaded={**seen.loaded, **{unit.name: (desired.note(unit),) for unit in units if unit.loaded}},
+    )
+
+
+def changed() -> bool:
+    """Whether this run has changed anything on this host."""
+    return host.data.node.name in _changed
 
 
 def differing(role: str, *kinds: str) -> list[Difference]:

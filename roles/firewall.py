@@ -27,9 +27,10 @@ def rules(turn: Turn) -> Commands:
     if not turn.mine or not facts.differing("rules"):
         return
     files = list(target.here().of("rules"))
-    facts.forget()
     yield from operations.ready(files)
     yield from confirmed(CHANGE, host.data.fleet, host.data.node)
+    facts.learn_files(files)
+    facts.learn_units(unit for unit in target.here().units if unit.role == "rules")
 
 
 def _keep() -> str:

@@ -13,6 +13,7 @@ from pyinfra.api.command import FileUploadCommand, StringCommand
 
 from mxfleet.render import File
 from mxfleet.render.file import Unit
+from mxfleet.render.observation import Access
 from mxfleet.render.release import archive
 from mxfleet.render.smtp import RELEASES
 from roles import Commands, facts, shell, target
@@ -25,19 +26,19 @@ _staged: dict[str, dict[str, str]] = {}
 def packages_installed() -> Commands:
     """Every role's Debian packages, in one go; they are not started by being installed."""
     if missing := [difference.subject for difference in facts.differing("", "package")]:
-        facts.forget()
         yield StringCommand(shell.install(missing))
+        facts.forget()  # packages bring files, users and units of their own
 
 
 @operation()
 def users_exist() -> Commands:
     """System users without home and shell."""
     for difference in facts.differing("", "user"):
-        facts.forget()
         yield StringCommand(
             "useradd --system --user-group --no-create-home --home-dir /nonexistent",
             f"--shell /usr/sbin/nologin {shlex.quote(difference.subject)}",
         )
+        facts.learn(users=facts.observe().users | {difference.subject})
 
 
 @operation()
@@ -48,10 +49,10 @@ def release_unpacked() -> Commands:
         return
     incoming = f"/opt/mxfleet/.{desired.release}.tar.gz"
     path = _built(desired.release, facts.observe().machine)
-    facts.forget()
     yield StringCommand(f"mkdir -p -m 0755 {RELEASES}")
     yield FileUploadCommand(path, incoming)
     yield StringCommand(shell.unpack(RELEASES, desired.release, incoming))
+    facts.learn(releases=facts.observe().releases | {desired.release})
 
 
 @operation()
@@ -73,8 +74,10 @@ def no_leftovers() -> Commands:
 def directories_exist(turn: Turn) -> Commands:
     """Our directories, which only root and the service may enter."""
     if turn.mine and facts.differing("", "directory"):
-        facts.forget()
-        yield StringCommand(shell.make(target.here().directories))
+        directories = target.here().directories
+        yield StringCommand(shell.make(directories))
+        made = {item.path: Access(item.owner, item.group, item.mode) for item in directories}
+        facts.learn(access={**facts.observe().access, **made})
 
 
 @operation()
@@ -97,9 +100,9 @@ def placed(role: str) -> Commands:
     files = [file for file in target.here().of(role) if file.path in changed]
     if not files:
         return
-    facts.forget()
     yield from ready(files)
     yield StringCommand(shell.place(files))
+    facts.learn_files(files)
 
 
 def ready(files: list[File]) -> Commands:
@@ -112,10 +115,10 @@ def ready(files: list[File]) -> Commands:
 def running(role: str) -> Commands:
     """The role's units enabled, active, and with what they shall have loaded: restarted by content, not by event."""
     for unit in _units(role):
-        facts.forget()
         verb = "reload-or-restart" if unit.reload else "restart"
         name = shlex.quote(unit.name)
         yield StringCommand(f"systemctl enable --quiet {name} && systemctl {verb} {name}")
+        facts.learn_units([unit])
 
 
 def _units(role: str) -> list[Unit]:
@@ -137,12 +140,7 @@ def _built(version: str, machine: str) -> str:
     path = archive(version, machine, os.environ)
     with _building:
         if not path.exists():
-            command = [
-                str(Path(sys.executable).with_name("mxfleet")),
-                "release",
-                "build",
-                "--machine",
-                machine,
-            ]
+            program = str(Path(sys.executable).with_name("mxfleet"))
+            command = [program, "release", "build", "--machine", machine]
             subprocess.run(command, cwd=target.ROOT, check=True, stdout=subprocess.DEVNULL)
     return str(path)

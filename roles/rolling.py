@@ -104,7 +104,7 @@ def only_one(path: Path) -> None:
 
 
 HEALTHY = """mxd=/opt/mxfleet/current/venv/bin/mxd
-$mxd health --wait 30 >/dev/null || { echo 'mxfleet: the exchange does not become healthy' >&2; exit 1; }
+said=$($mxd health --wait 30 2>&1) || { echo "mxfleet: the exchange does not become healthy: $said" >&2; exit 1; }
 [ "$($mxd digest)" = "$(cat /run/mxd/digest)" ] || { echo 'mxfleet: the exchange runs something else than is in place' >&2; exit 1; }"""
 """Serves, commits, and says itself that it has loaded what is there."""
 
@@ -123,7 +123,7 @@ def order_is_known() -> Commands:
 def address_stays(turn: Turn) -> Commands:
     """The service address is where it was when the run began; asked anew before a node is changed."""
     node = host.data.node.name
-    if not turn.mine or node not in roll().pending or not host.data.fleet.service:
+    if not turn.mine or node not in roll().pending or len(roll().turns) == 1:
         return
     facts.forget()
     held, holder = _holds(host.data.fleet, facts.observe()), roll().holder
@@ -137,10 +137,14 @@ def address_stays(turn: Turn) -> Commands:
 
 @operation()
 def healthy(turn: Turn) -> Commands:
-    """The exchange on the node holds a dialogue and can commit, before the next node is touched."""
+    """The exchange answers and can commit, and the node shows no difference any more, before the next is touched."""
     if not turn.mine or not roll().pending:
         host.noop("nothing was changed")
         return
     yield StringCommand(HEALTHY)
-    if host.data.fleet.service:
-        yield StringCommand("systemctl is-active --quiet keepalived.service")
+    if not facts.changed():
+        return
+    facts.forget()
+    if left := facts.differing(""):
+        more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+        yield refusal(f"still not as it shall be: {left[0]}{more}", "run it again, or look at mxfleet drift")

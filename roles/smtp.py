@@ -34,15 +34,16 @@ def exchange(turn: Turn) -> Commands:
         return
     desired, before = target.here(), facts.observe().release
     if before != desired.release:
-        facts.forget()
         yield StringCommand(shell.make_current(RELEASES, CURRENT, desired.release, before))
+        facts.learn(release=desired.release)
     wrong = {difference.subject for difference in facts.differing("smtp", "unit")}
     if wrong:
-        facts.forget()
-        yield StringCommand(restart([unit.name for unit in desired.units if unit.role == "smtp"], wrong))
+        units = [unit for unit in desired.units if unit.role == "smtp"]
+        yield StringCommand(restart([unit.name for unit in units], wrong))
+        facts.learn_units(units)
     if strays := [difference.subject for difference in facts.differing("smtp", "stray")]:
-        facts.forget()
         yield StringCommand("rm -f -- " + shlex.join(strays))
+        facts.learn(ours=facts.observe().ours - set(strays))
 
 
 def restart(units: list[str], wrong: set[str]) -> str:

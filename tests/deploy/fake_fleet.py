@@ -1,7 +1,8 @@
 """An inventory of nodes that do not exist: what each answers is scripted, what each is sent is written down.
 
 MXFLEET_FAKE is a JSON object: `log` (file for what is sent), `serving`, `holder` and `converged` (node names),
-`fails` ({node: part of a command that fails there}), `moves_to` (who holds the address once something was changed).
+`fails` ({node: part of a command that fails there}), `stuck` (nodes that
+are not as they shall be even when all was sent), `moves_to` (who holds the address once something was changed).
 """
 
 import json
@@ -27,7 +28,7 @@ _TARGETS = {
 def _answer(desired: Desired, changed: bool) -> list[str]:
     """The observation script's output for a node that is as it shall be, or for one that is bare."""
     name = desired.node.name
-    converged = name in SCRIPT.get("converged", [])
+    converged = name in SCRIPT.get("converged", []) or name in _proved
     holder = SCRIPT["moves_to"] if changed and "moves_to" in SCRIPT else SCRIPT.get("holder", "")
     lines = ["== digests", "== access", "== ours", "== packages", "== users", "== units"]
     if converged:
@@ -59,6 +60,7 @@ def _answer(desired: Desired, changed: bool) -> list[str]:
 
 
 _changed: set[str] = set()
+_proved: set[str] = set()
 
 
 def _run(self: FakeConnector, command: object, *_: object, **arguments: object) -> tuple[bool, CommandOutput]:
@@ -73,6 +75,8 @@ def _run(self: FakeConnector, command: object, *_: object, **arguments: object) 
             [OutputLine("stdout", line) for line in _answer(_TARGETS[node], bool(_changed))]
         )
     _changed.add(node)
+    if "health --wait" in text and node not in SCRIPT.get("stuck", []):
+        _proved.add(node)
     if (part := SCRIPT.get("fails", {}).get(node)) and part in text:
         return False, CommandOutput([OutputLine("stderr", "mxfleet: scripted to fail")])
     return True, CommandOutput([])

@@ -54,6 +54,19 @@ def test_a_node_that_does_not_become_healthy_stops_the_run(deploy: Deploy) -> No
     assert run.nodes_sent(RESTART) == ["mx3"]
 
 
+def test_a_node_that_still_differs_when_all_was_done_stops_the_run(deploy: Deploy) -> None:
+    run = deploy("-y", serving=ALL, holder="mx1", stuck=["mx3"])
+    assert run.code == 1
+    assert "mx3: still not as it shall be" in run.output
+    assert run.nodes_sent(RESTART) == ["mx3"]
+
+
+def test_even_a_bare_node_is_asked_only_four_times(deploy: Deploy) -> None:
+    """When the run begins, when packages were installed, when its turn begins, and when its turn ends."""
+    run = deploy("-y", serving=ALL, holder="mx1")
+    assert sorted(run.asked) == sorted(4 * ALL)
+
+
 def test_a_file_that_its_reader_refuses_on_one_node_changes_nothing_anywhere(deploy: Deploy) -> None:
     run = deploy("-y", serving=ALL, holder="mx1", fails={"mx1": "nft -c"})
     assert run.code == 1
