@@ -34,7 +34,7 @@ def reference(octets: bytes) -> list[bytes | str]:
     for at, octet in enumerate(octets):
         this, following = octets[at : at + 1], octets[at + 1 : at + 2]
         if this == b"\r" and following not in (b"\n", b""):
-            return [*found, *([] if long or len(line) < LIMIT else ["too long"]), "bad"]
+            return [*found, *([] if long or len(line) + 1 < LIMIT else ["too long"]), "bad"]
         if this == b"\n" and not line.endswith(b"\r"):
             return [*found, "bad"]
         line += bytes([octet])
