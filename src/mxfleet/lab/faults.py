@@ -26,6 +26,7 @@ table {table} {{
 
 def cut(guest: Guest) -> None:
     """Pull the guest's cable: its port on the switch goes down, the guest runs on."""
+    _plugged(guest)
     network.port(guest.name, "down")
 
 
@@ -33,6 +34,7 @@ def isolate(guest: Guest) -> None:
     """Separate the node from the other nodes only: `world`, `office` and the operator still reach it."""
     if guest.role != "node":
         raise LabError(f"{guest.name} is no node: isolate separates a node from its peers", hint="use cut")
+    _plugged(guest)
     if not attempt(_nft("list", "table", *TABLE.split())):
         everyone = guests_of(require().facts)
         nodes = ", ".join(f'"{other.name}"' for other in everyone if other.role == "node")
@@ -41,8 +43,9 @@ def isolate(guest: Guest) -> None:
 
 
 def heal(guest: Guest) -> None:
-    """Put the guest's cable back and end its isolation."""
-    network.port(guest.name, "up")
+    """Put the guest's cable back and end its isolation; a guest without power has no cable."""
+    if guest.name in network.port_states():
+        network.port(guest.name, "up")
     if guest.name in isolated():
         run(_nft("delete", "element", *TABLE.split(), "isolated", f'{{ "{guest.name}" }}'))
 
@@ -51,6 +54,11 @@ def heal_all(guests: Iterable[Guest]) -> None:
     """Put all cables back and end every isolation."""
     for guest in guests:
         heal(guest)
+
+
+def _plugged(guest: Guest) -> None:
+    if guest.name not in network.port_states():
+        raise LabError(f"{guest.name} has no power, and no cable", hint=f"mxfleet lab power-on {guest.name}")
 
 
 def isolated() -> set[str]:

@@ -121,11 +121,13 @@ def enter(guest: str, command: Sequence[str]) -> list[str]:
 def power_off(guest: Guest, tree: cgroup.Tree) -> float:
     """Cut the guest's power: its port goes down first, then everything in it ends; the moment (monotonic).
 
-    Killing alone is not a power failure: the namespace would keep the addresses and go on answering.
+    Killing alone is not a power failure: the namespace would keep the addresses, and its kernel go on
+    answering for them. So it goes last, and a guest without power has none.
     """
     network.port(guest.name, "down")
     moment = time.monotonic()
     cgroup.kill(tree.root / guest.machine)
+    network.forget(guest)
     return moment
 
 

@@ -75,7 +75,7 @@ def _forget_outdated(cache: Path) -> None:
     """Remove images of other recipes and what interrupted builds left, unless a running lab stands on them."""
     current = {recipe.directory for recipe in RECIPES.values()}
     mounted = Path("/proc/mounts").read_text(encoding="utf-8")
-    for path in cache.iterdir():
+    for path in (path for name in RECIPES for path in (*cache.glob(f"{name}-*"), *cache.glob(f".{name}-*"))):
         if path.is_dir() and path.name not in current and str(path) not in mounted:
             shutil.rmtree(path, ignore_errors=True)
 

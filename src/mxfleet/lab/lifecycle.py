@@ -105,20 +105,20 @@ def _prepare(plan: Plan, owner: Path, inventory: str) -> Credentials:
 
 def assemble(guest: Guest, base: Path, plan: Plan, secret: Credentials) -> None:
     """Make the guest's disk; one that was made whole before is kept as it is, like that of a real machine."""
-    made = root.LAYERS / guest.name / "made"
-    if not made.exists():
-        root.unmount(guest.name)
-        shutil.rmtree(root.LAYERS / guest.name, ignore_errors=True)
-    path = root.mount(guest.name, base)
-    if made.exists():
+    made = root.LAYERS / guest.name / "made-on"
+    if made.exists() and Path(below := made.read_text(encoding="utf-8")).is_dir():
+        root.mount(guest.name, Path(below))  # a newer image below an older layer would be neither
         return
+    root.unmount(guest.name)
+    shutil.rmtree(root.LAYERS / guest.name, ignore_errors=True)
+    path = root.mount(guest.name, base)
     root.append_line(path, "/etc/passwd", machine.ACCOUNT)
     root.append_line(path, "/etc/group", machine.ACCOUNT_GROUP)
     root.append_line(path, "/etc/shadow", machine.ACCOUNT_SHADOW)
     identity = secrets.token_hex(16)
     root.fill(path, machine.entries(guest, secret.host_keys[guest.name], secret.login[1], identity))
     root.fill(path, services.entries(guest, plan, secret))
-    made.touch()
+    made.write_text(str(base), encoding="utf-8")
 
 
 def down(owner: Path | None, say: Say) -> bool:

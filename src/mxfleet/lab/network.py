@@ -119,7 +119,9 @@ def port(guest: str, state: str) -> None:
 
 
 def addresses(guest: Guest) -> set[str]:
-    """Every address on the guest's eth0 now, the service's included, read from outside."""
+    """Every address on the guest's eth0 now, the service's included, read from outside; none without power."""
+    if guest.machine not in namespaces():
+        return set()
     text = run(["ip", "-n", guest.machine, "-j", "addr", "show", "dev", "eth0"])
     return {str(info["local"]) for link in json.loads(text) for info in link.get("addr_info", [])}
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mxfleet.errors import LabError
 from mxfleet.lab import cgroup, dead_queue, guests, network, services, state
 from mxfleet.lab.outage import Outage, Watch
 from mxfleet.lab.plan import Guest, guests_of
@@ -48,6 +49,8 @@ def off(guest: Guest, say: Callable[[str], None]) -> Outcome:
     """Cut the power. Of the service address's holder, `world` measures the outage (to 20 ms)."""
     with state.lock():
         record = state.require()
+        if not guests.runs(guest.name):
+            raise LabError(f"{guest.name} is off already", hint=f"mxfleet lab power-on {guest.name}")
         service = [address for address in record.facts["service"] if address in network.addresses(guest)]
         if not service:
             guests.power_off(guest, cgroup.here())
@@ -61,11 +64,11 @@ def off(guest: Guest, say: Callable[[str], None]) -> Outcome:
 
 
 def on(guest: Guest) -> float:
-    """Boot the guest from its own disk; seconds until it answers."""
+    """Boot the guest from its own disk; seconds until it answers. One that runs is left as it is."""
     begin = time.monotonic()
     with state.lock():
-        state.require()
-        guests.power_on(guest, cgroup.here())
+        if not guests.runs(guest.name):
+            guests.power_on(guest, cgroup.here())
         services.wait((guest,))
     return time.monotonic() - begin
 
