@@ -15,6 +15,7 @@ RELEASES, CURRENT = "/opt/mxfleet/releases", "/opt/mxfleet/current"
 LOADS_TOO = {"smtp": ("tls",)}
 """Roles whose files the services of another load."""
 SETTINGS = (
+    "interpreter_python = /usr/bin/python3",
     "forks = 10",
     "host_key_checking = True",
     "gathering = explicit",
@@ -122,13 +123,8 @@ def _release(version: str, archive: str) -> Iterator[Json]:
         "creates": f"{place}/.compiled",
     }
     yield _task("the release is compiled", command=compiled)
-    mark = {
-        "path": f"{place}/.compiled",
-        "state": "touch",
-        "access_time": "preserve",
-        "modification_time": "preserve",
-    }
-    yield _task("which is noted", file=mark)
+    mark = {"dest": f"{place}/.compiled", "content": ""}
+    yield _task("which is noted", copy=mark)
     yield _task("the release is current", file={"src": place, "dest": CURRENT, "state": "link"}) | {
         "notify": "smtp"
     }
