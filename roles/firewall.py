@@ -35,7 +35,7 @@ def rules(turn: Turn) -> Commands:
 
 def _keep() -> str:
     target_file = shell.STAGE + RULES
-    return f"""cp -p {target_file} {RULES}.mxfleet-new; sync -- {RULES}.mxfleet-new; mv -fT {RULES}.mxfleet-new {RULES}
+    return f"""cp --preserve=mode,ownership -- {target_file} {RULES}.mxfleet-new; sync -- {RULES}.mxfleet-new; mv -fT {RULES}.mxfleet-new {RULES}
 systemctl enable --quiet nftables.service; systemctl reload-or-restart nftables.service"""
 
 

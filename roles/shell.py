@@ -60,7 +60,7 @@ def place(files: Iterable[File]) -> str:
         lines += [check(file)] if file.check and file.late else []
         lines += [
             f"[ -d {parent} ] || (umask 022; mkdir -p {parent})",
-            f"cp -p -- {shlex.quote(STAGE + file.path)} {new}; sync -- {new}; mv -fT -- {new} {path}",
+            f"cp --preserve=mode,ownership -- {shlex.quote(STAGE + file.path)} {new}; sync -- {new}; mv -fT -- {new} {path}",
         ]
     if any(file.path.startswith("/etc/systemd/system/") for file in files):
         lines.append("systemctl daemon-reload")

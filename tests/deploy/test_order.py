@@ -19,14 +19,14 @@ def test_serving_nodes_are_changed_one_at_a_time_the_holder_last(deploy: Deploy)
 
 def test_a_node_is_proved_healthy_before_the_next_is_touched(deploy: Deploy) -> None:
     run = deploy("-y", serving=ALL, holder="mx1")
-    activating = "cp -p -- /run/mxfleet/stage"
+    activating = "cp --preserve=mode,ownership -- /run/mxfleet/stage"
     for done, following in (("mx3", "mx2"), ("mx2", "mx1")):
         assert run.last(done, HEALTH) < run.first(following, activating)
 
 
 def test_what_is_installed_beforehand_is_inert_and_goes_to_all_nodes_first(deploy: Deploy) -> None:
     run = deploy("-y", serving=ALL, holder="mx1")
-    first_turn = run.first("mx3", "cp -p -- /run/mxfleet/stage")
+    first_turn = run.first("mx3", "cp --preserve=mode,ownership -- /run/mxfleet/stage")
     early = [command for _, command in run.sent[:first_turn]]
     assert sum("tar -x -z" in command for command in early) == 3
     assert sum("base64 -d | tar" in command for command in early) == 3
@@ -70,7 +70,7 @@ def test_even_a_bare_node_is_asked_only_four_times(deploy: Deploy) -> None:
 def test_a_file_that_its_reader_refuses_on_one_node_changes_nothing_anywhere(deploy: Deploy) -> None:
     run = deploy("-y", serving=ALL, holder="mx1", fails={"mx1": "nft -c"})
     assert run.code == 1
-    assert run.nodes_sent("cp -p -- /run/mxfleet/stage") == []
+    assert run.nodes_sent("cp --preserve=mode,ownership -- /run/mxfleet/stage") == []
 
 
 def test_an_address_that_moves_during_the_run_stops_it(deploy: Deploy) -> None:
