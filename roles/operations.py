@@ -60,7 +60,7 @@ def files_ready() -> Commands:
     """All changed files lie on the node, for root's eyes, and have passed their readers' checks."""
     changed = {difference.subject for difference in facts.differing("", "file")}
     if files := [file for file in target.here().files if file.path in changed]:
-        yield _stage(files)
+        yield from _stage(files)
 
 
 @operation()
@@ -109,7 +109,7 @@ def ready(files: list[File]) -> Commands:
     """Stage the files unless this run has done so."""
     known = _staged.get(host.data.node.name, {})
     if any(known.get(file.path) != target.here().digests[file.path] for file in files):
-        yield _stage(files)
+        yield from _stage(files)
 
 
 def running(role: str) -> Commands:
@@ -126,11 +126,11 @@ def _units(role: str) -> list[Unit]:
     return [unit for unit in target.here().units if unit.name in wrong]
 
 
-def _stage(files: list[File]) -> StringCommand:
+def _stage(files: list[File]) -> Commands:
     desired, fleet = target.here(), host.data.fleet
     contents = {file: target.content(fleet, file) for file in files}
+    yield StringCommand(shell.stage(files), _stdin=shell.archive(contents))
     _staged[host.data.node.name] = {file.path: desired.digests[file.path] for file in files}
-    return StringCommand(shell.stage(files), _stdin=shell.archive(contents))
 
 
 _building = Lock()

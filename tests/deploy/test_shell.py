@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def test_a_file_arrives_with_its_content_and_mode_and_leaves_nothing_beside_it(t
     assert Path(file.path).read_bytes() == b"hello\n\x00"
     assert Path(file.path).stat().st_mode & 0o7777 == 0o640
     assert [path.name for path in Path(file.path).parent.iterdir()] == ["a.conf"]
+
+
+def test_a_placed_file_bears_the_time_of_its_placing(tmp_path: Path) -> None:
+    """By it systemd knows that a unit's file is newer than what it has read."""
+    begun = time.time()
+    file = File(role="r", path=f"{tmp_path}/etc/a.service", text="")
+    assert put({file: b"x"}, tmp_path).returncode == 0
+    assert Path(file.path).stat().st_mtime > begun - 2
 
 
 def test_only_root_can_look_at_what_is_staged(tmp_path: Path, stage: Path) -> None:
