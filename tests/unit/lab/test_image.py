@@ -76,7 +76,7 @@ def test_an_image_in_the_cache_is_not_built_again_and_leftovers_are_removed(tmp_
     (tmp_path / "node-trixie-000000000000").mkdir()
     (tmp_path / ".node-interrupted" / "root").mkdir(parents=True)
     (tmp_path / "somebody-else-s").mkdir()
-    found = image.ready(["internet", "node", "node"], tmp_path, said.append)
+    found = image.ready(["internet", "operator", "node", "node"], tmp_path, said.append)
     assert found == {name: tmp_path / recipe.directory for name, recipe in RECIPES.items()}
     assert said == []
     left = {path.name for path in tmp_path.iterdir() if path.is_dir()}
