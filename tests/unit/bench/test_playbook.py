@@ -53,7 +53,7 @@ def test_every_file_of_every_node_is_placed_with_its_owner_and_mode(nodes: dict[
 def test_every_role_s_files_have_a_task_and_every_service_a_handler(nodes: dict[str, Desired]) -> None:
     desired = nodes["mx1"]
     (play,) = playbook.playbook(desired, "/b/release.tar.gz")
-    loops = {task["loop"] for task in play["tasks"] if "copy" in task}
+    loops = {task["loop"] for task in play["tasks"] if "copy" in task and "loop" in task}
     assert loops == {"{{ files_of_" + file.role.replace("-", "_") + " }}" for file in desired.files}
     handlers = {handler["name"] for handler in play["handlers"]}
     assert {unit.name for unit in desired.units if unit.name.endswith(".service")} <= handlers
