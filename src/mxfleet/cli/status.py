@@ -71,7 +71,11 @@ def ask_by_ssh(fleet: Fleet) -> Ask:
 def told(fleet: Fleet, found: tuple[Standing, ...]) -> list[str]:
     """The fleet in a few lines."""
     wide = max(len(one.node) for one in found)
-    lines = [f"{one.node:<{wide}}  {_state(one)}" for one in found]
+    lines = []
+    for one in found:
+        lines.append(f"{one.node:<{wide}}  {_state(one)}")
+        replies = one.queue.replies if one.queue else {}
+        lines += [f"{'':<{wide}}    to {domain}: {reply}" for domain, reply in replies.items()]
     if fleet.service:
         addresses = " ".join(str(address) for address in fleet.service.addresses)
         lines.append(

@@ -17,11 +17,15 @@ Ask = Callable[[Node, str], tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What waits in a node's own queue; `oldest` in seconds."""
+    """What waits in a node's own queue: messages, deliveries that were tried in vain, the oldest's age in seconds.
+
+    `replies` maps a domain to the last words of its server, or ours where there was none.
+    """
 
     waiting: int
     deferred: int
     oldest: int
+    replies: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ def script(fleet: Fleet) -> str:
             f"readlink {CURRENT} || true",
             f"echo '{MARK}addresses'",
             "ip -j address show",
+            f"echo '{MARK}clock'",
+            "date +%s",
             f"echo '{MARK}queue'",
             f"{CURRENT}/venv/bin/mxd queue summary --json 2>/dev/null || true",
         ]
@@ -92,7 +98,7 @@ def parse(fleet: Fleet, node: Node, output: str) -> Standing:
         services=_services(sections.get("services", "")),
         release=sections.get("release", "").rpartition("/")[2],
         holds=_held(fleet, sections.get("addresses", "")),
-        queue=_queue(sections.get("queue", "")),
+        queue=_queue(sections.get("queue", ""), int(sections.get("clock") or 0)),
     )
 
 
@@ -112,13 +118,16 @@ def _held(fleet: Fleet, text: str) -> tuple[str, ...]:
     return tuple(address for address in wanted if address in own)
 
 
-def _queue(text: str) -> Queue | None:
+def _queue(text: str, now: int) -> Queue | None:
+    """From `mxd queue summary --json`; None where the node has no queue to tell of."""
     try:
-        values: dict[str, Any] = json.loads(text)
+        summary: dict[str, Any] = json.loads(text)
     except ValueError:
         return None
+    replies = {one["domain"]: one["reply"] for one in summary["domains"] if one["reply"]}
     return Queue(
-        waiting=int(values.get("waiting", 0)),
-        deferred=int(values.get("deferred", 0)),
-        oldest=int(values.get("oldest") or 0),
+        waiting=summary["messages"],
+        deferred=sum(one["deliveries"] for one in summary["domains"] if one["reply"]),
+        oldest=max(0, now - int(summary["oldest"])) if summary["oldest"] else 0,
+        replies=replies,
     )

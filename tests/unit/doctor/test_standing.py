@@ -17,10 +17,12 @@ def output(holds: tuple[str, ...] = (), stopped: str = "", queue: object = None)
         f"Id={unit}\nActiveState={'inactive' if unit == stopped else 'active'}" for unit in units(LAB)
     )
     links = [{"ifname": "eth0", "addr_info": [{"local": address} for address in ("10.77.0.11", *holds)]}]
-    waiting = json.dumps(queue or {"waiting": 0, "deferred": 0, "oldest": None})
+    waiting = json.dumps(
+        queue or {"messages": 0, "deliveries": 0, "octets": 0, "oldest": None, "domains": []}
+    )
     return (
         f"{MARK}services\n{services}\n\n{MARK}release\n/opt/mxfleet/releases/0.1.0\n"
-        f"{MARK}addresses\n{json.dumps(links)}\n{MARK}queue\n{waiting}\n"
+        f"{MARK}addresses\n{json.dumps(links)}\n{MARK}clock\n1000000\n{MARK}queue\n{waiting}\n"
     )
 
 
@@ -73,11 +75,16 @@ def test_two_holders_and_none_are_trouble() -> None:
     ]
 
 
-def test_a_queue_is_told_with_its_oldest_message() -> None:
-    queue = {"waiting": 5, "deferred": 2, "oldest": 7300}
+def test_a_queue_is_told_with_its_oldest_message_and_the_words_of_who_did_not_take_it() -> None:
+    domains = [
+        {"domain": "peer.test", "deliveries": 2, "reply": "451 4.3.0 later"},
+        {"domain": "corp.test", "deliveries": 4, "reply": ""},
+    ]
+    queue = {"messages": 5, "deliveries": 6, "octets": 9, "oldest": 992700.5, "domains": domains}
     found = answers(mx1=output(HOLDS, queue=queue), mx2=output(), mx3=output())
-    assert found[0].queue == Queue(5, 2, 7300)
+    assert found[0].queue == Queue(5, 2, 7300, {"peer.test": "451 4.3.0 later"})
     assert "queue 5 waiting, 2 deferred, oldest 2 h" in told(LAB, found)[0]
+    assert told(LAB, found)[1] == "       to peer.test: 451 4.3.0 later"
 
 
 def test_a_node_that_was_never_deployed_is_told_as_it_is() -> None:
