@@ -34,6 +34,7 @@ class Connection(asyncio.Protocol):
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
+        self._lost = asyncio.Event()
         self._upgrading = False
         self._early: list[bytes] = []
 
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """The other side has gone."""
         self._upgrading = False
+        self._lost.set()
         self.engine.receive(b"")
         self._writable.set()
         self._news.set()
@@ -131,6 +133,8 @@ class Connection(asyncio.Protocol):
             )
         except (OSError, ssl.SSLError, TimeoutError, ValueError):
             self.abort()
+            self._lost.set()  # the TLS layer, which never was up, will not say so
+            await asyncio.sleep(0)  # the loop lets go of the socket
             return False
         if transport is None or not self._upgrading:
             return False
@@ -152,6 +156,11 @@ class Connection(asyncio.Protocol):
             while not isinstance(await self.next(), Closed):
                 pass
         self._transport.close()
+        try:
+            async with asyncio.timeout(PATIENCE["quit"]):
+                await self._lost.wait()
+        except TimeoutError:
+            self._transport.abort()
 
     def _flush(self) -> None:
         octets = self.engine.output()

@@ -232,7 +232,7 @@ async def test_silence_behind_the_final_dot_is_doubtful(
 ) -> None:
     sink = make_sink(lmtp=False)
     sink.mute = True
-    monkeypatch.setattr(outbound, "PATIENCE", {"message": 0.2})
+    monkeypatch.setattr(outbound, "PATIENCE", {**outbound.PATIENCE, "message": 0.2})
     here = deliverer(FakeDns(["a.test", "b.test"], a_test=["127.0.0.2"], b_test=["127.0.0.2"]), sink.port)
     attempt = await here.attempt(lease())
     assert attempt.answers[0].doubtful
