@@ -1,12 +1,12 @@
 """What the other side wrote into a message: Authentication-Results (RFC 8601) and Received; pure."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mxfleet.errors import MessageError
+from mxfleet.mail.authentication_results import parse, read_authserv_id
+
 COMMENT = re.compile(r"\((?:[^()\\]|\\.)*\)")
-METHOD = re.compile(r"\s*(?P<method>[A-Za-z0-9-]+)(?:/\d+)?\s*=\s*(?P<result>[A-Za-z]+)")
-PROPERTY = re.compile(r"(?P<name>[a-z]+\.[A-Za-z0-9_-]+)\s*=\s*(?:\"(?P<quoted>[^\"]*)\"|(?P<plain>[^\s;]+))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,16 @@ def fields(raw: bytes, name: str) -> list[str]:
 
 
 def parse_authentication(text: str) -> Authentication:
-    """One field's value; an unknown form gives no verdicts, never an error (RFC 8601 §2.2)."""
+    """One field's value; what RFC 8601 §2.2 does not allow gives no verdicts, never an error."""
     one_line = " ".join(text.split())
-    server, *clauses = COMMENT.sub(" ", one_line).split(";")
-    verdicts = tuple(verdict for clause in clauses for verdict in _verdict(clause))
-    return Authentication((server.split() or [""])[0], verdicts, one_line)
-
-
-def _verdict(clause: str) -> Iterator[Verdict]:
-    if found := METHOD.match(clause):
-        properties = {
-            match["name"].lower(): match["plain"] if match["quoted"] is None else match["quoted"]
-            for match in PROPERTY.finditer(clause, found.end())
-        }
-        yield Verdict(found["method"].lower(), found["result"].lower(), properties)
+    try:
+        found = parse(one_line)
+    except MessageError:
+        return Authentication(read_authserv_id(one_line), (), one_line)
+    verdicts = tuple(
+        Verdict(result.method, result.result, dict(result.properties)) for result in found.results
+    )
+    return Authentication(found.authserv_id, verdicts, one_line)
 
 
 def authentication(raw: bytes, server: str = "") -> Authentication | None:

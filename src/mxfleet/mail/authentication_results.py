@@ -72,6 +72,14 @@ def parse(text: str) -> AuthenticationResults:
     return AuthenticationResults(authserv_id.lower(), tuple(results))
 
 
+def read_authserv_id(text: str) -> str:
+    """Who a field that may be broken says has written it, in lower case; "" where nobody can tell."""
+    try:
+        return _Reader(text).value().lower()
+    except MessageError:
+        return ""
+
+
 def _method_result(reader: "_Reader") -> MethodResult | None:
     word = reader.word()
     if word.lower() == "none" and reader.peek() != "=":
