@@ -5,6 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from mxfleet.cli.mail import check_fleet, told
+from mxfleet.errors import LabError
 from mxfleet.fleet.load import load_file
 from mxfleet.lab.letters import PEER_MAILDIR, Post, check, compose
 
@@ -118,3 +122,20 @@ def test_the_message_has_what_breaks_easily() -> None:
     assert "end   \r\n" in text
     assert "Grüße" in text
     assert PEER_MAILDIR.endswith("Maildir")
+
+
+def test_a_letter_is_told_in_a_few_lines() -> None:
+    post = Post(FLEET, "-----CA-----", {"alice@corp.test": "swordfish"}, Guests())
+    to_peer = check(post)[0]
+    lines = told(to_peer)
+    assert lines[0].startswith("to the peer: alice@corp.test → carol@peer.test")
+    assert lines[1] == "  reply    250 2.0.0 accepted as T1"
+    assert lines[2].startswith("  verdict  Authentication-Results: mx.peer.test; spf=pass")
+    assert lines[3] == "  trace    T1 at mx2.corp.test"
+    assert lines[4].startswith("  ok, ")
+
+
+def test_a_production_fleet_has_no_other_side_to_ask_and_is_told_what_to_do() -> None:
+    with pytest.raises(LabError, match="is no laboratory") as refused:
+        check_fleet(load_file(ROOT / "inventories" / "example.py"))
+    assert "Authentication-Results" in refused.value.hint
