@@ -186,8 +186,9 @@ def heal(
 
     if guest:
         return faulty(faults.heal, guest, "is connected", json_output)
+    record = state.require()
     with state.lock():
-        faults.heal_all(guests_of(state.require().facts))
+        faults.heal_all(guests_of(record.facts))
     print(json.dumps({"healed": "all"}) if json_output else "all guests are connected")
     return 0
 

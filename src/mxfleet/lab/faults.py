@@ -43,17 +43,19 @@ def isolate(guest: Guest) -> None:
 
 
 def heal(guest: Guest) -> None:
-    """Put the guest's cable back and end its isolation; a guest without power has no cable."""
-    if guest.name in network.port_states():
-        network.port(guest.name, "up")
+    """Put the guest's cable back and end its isolation."""
+    _plugged(guest)
+    network.port(guest.name, "up")
     if guest.name in isolated():
         run(_nft("delete", "element", *TABLE.split(), "isolated", f'{{ "{guest.name}" }}'))
 
 
 def heal_all(guests: Iterable[Guest]) -> None:
-    """Put all cables back and end every isolation."""
+    """Put all cables back and end every isolation; a guest without power has no cable."""
+    ports = network.port_states()
     for guest in guests:
-        heal(guest)
+        if guest.name in ports:
+            heal(guest)
 
 
 def _plugged(guest: Guest) -> None:
