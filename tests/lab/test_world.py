@@ -85,3 +85,11 @@ def test_the_operator_s_packets_to_the_lab_s_prefixes_never_take_the_default_rou
     assert "dev mxlab0" in found
     family = "-6" if ":" in address else "-4"
     assert "unreachable" in of_host("ip", family, "route", "show", "type", "unreachable")
+
+
+def test_acme_answers_under_a_certificate_of_the_lab_s_authority() -> None:
+    command = ["curl", "--silent", "--show-error", "--fail", "--cacert", "/etc/ssl/mxlab/authority.pem"]
+    directory = guests.run("office", [*command, "https://acme.test:14000/dir"], check=True).stdout
+    assert "newOrder" in json.loads(directory)
+    root = guests.run("office", [*command, "https://acme.test:15000/roots/0"], check=True).stdout
+    assert root.startswith(b"-----BEGIN CERTIFICATE-----")

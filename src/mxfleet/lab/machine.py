@@ -51,5 +51,5 @@ HostKey /etc/ssh/ssh_host_ed25519_key
 
 
 def enabled(unit: str) -> GuestLink:
-    """The link that makes a unit start at boot."""
-    return GuestLink(f"/etc/systemd/system/multi-user.target.wants/{unit}", f"/usr/lib/systemd/system/{unit}")
+    """The link that makes a unit start at boot: systemd reads its name, and finds the unit itself."""
+    return GuestLink(f"/etc/systemd/system/multi-user.target.wants/{unit}", f"../{unit}")

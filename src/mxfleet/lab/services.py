@@ -14,7 +14,7 @@ from mxfleet.lab.state import DIRECTORY
 
 SERVES = {
     "node": "what the roles deploy",
-    "world": "Knot, BIND, Postfix and rspamd of peer.test",
+    "world": "Knot, BIND, Pebble, Postfix and rspamd of peer.test",
     "office": "Dovecot, the users' mail programs",
 }
 PORTS = {

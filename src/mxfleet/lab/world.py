@@ -9,7 +9,9 @@ from mxfleet.lab.credentials import PEER_USERS, Credentials, dkim_record, file_s
 from mxfleet.lab.plan import Plan
 from mxfleet.lab.root import Entry, GuestDirectory, GuestFile
 
-UNITS = ("knot.service", "named.service", "unbound.service", "postfix.service", "rspamd.service")
+UNITS = (
+    "knot.service", "named.service", "unbound.service", "postfix.service", "rspamd.service", "pebble.service",
+)  # fmt: skip
 RIGHTS = {
     "/etc/knot/knot.conf": (0o640, "root:knot"),
     "/usr/local/lib/mxlab/import-zone-keys": (0o755, "root:root"),
@@ -36,6 +38,8 @@ def entries(plan: Plan, credentials: Credentials) -> Iterator[Entry]:
     yield from templates.tree("resolver", values, {})
     yield from templates.tree("world", values, RIGHTS)
     yield from certificate(credentials, "world")
+    yield GuestFile("/etc/pebble/fullchain.pem", credentials.certificates["acme"].chain)
+    yield GuestFile("/etc/pebble/key.pem", credentials.certificates["acme"].key, 0o600)
     yield GuestFile("/etc/rspamd/peer.pem", credentials.peer_dkim, 0o640, "root:_rspamd")
     yield GuestDirectory("/var/mail/peer", 0o755, "5000:5000")
     yield GuestDirectory("/var/lib/knot/zones", 0o750, "knot:knot")

@@ -39,7 +39,7 @@ def test_the_published_file_has_users_and_the_update_key(plan: Plan, tmp_path: P
 
 def test_server_certificates_are_signed_by_the_lab_s_authority(secret: Credentials) -> None:
     authority = x509.load_pem_x509_certificate(secret.authority.encode())
-    for guest, host in (("world", "mx.peer.test"), ("office", "office.corp.test")):
+    for guest, host in (("world", "mx.peer.test"), ("office", "office.corp.test"), ("acme", "acme.test")):
         certificate = x509.load_pem_x509_certificate(secret.certificates[guest].chain.encode())
         certificate.verify_directly_issued_by(authority)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
