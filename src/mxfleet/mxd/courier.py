@@ -135,7 +135,11 @@ class Courier:
         async with slots:
             self._desk.counters.add("attempts")
             started = time.monotonic()
-            attempt = await self._deliverer.attempt(lease)
+            try:
+                attempt = await self._deliverer.attempt(lease)
+            except SpoolError as error:  # the body cannot be read; the lease ends, and it is tried again
+                self._desk.log.error("cannot read", trace=lease.message.envelope.trace, exception=error)
+                return
             now = time.time()
             due = schedule.next_due(
                 now, lease.attempts + 1, lease.message.envelope.expires, self._desk.settings.retry

@@ -26,7 +26,8 @@ class Health:
         self._clock = clock
         self._probe: asyncio.Task[None] | None = None
         self._queue: tuple[float, int] = (float("-inf"), 0)
-        self._allowed = {"127.0.0.1", "::1", *desk.settings.service.peers}
+        self._allowed = {"127.0.0.1", "::1"}
+        self._allowed |= {plain_address(peer) for peer in desk.settings.service.peers}
 
     def connection(self) -> asyncio.Protocol:
         """A protocol for one connection to the health socket."""

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Final
 
 from mxfleet.errors import ServiceError
@@ -13,6 +14,7 @@ from mxfleet.errors import ServiceError
 SERVICES: Final = ("smtp", "submission", "submissions", "health")
 FIRST_DESCRIPTOR: Final = 3  # sd_listen_fds(3)
 BACKLOG: Final = 1024
+PENDING: Final = 500  # TLS handshakes under way; beyond, clients are turned away without a word
 REST: Final = 0.2  # seconds to wait for descriptors or memory
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -20,8 +22,9 @@ Sockets = Mapping[str, tuple[socket.socket, ...]]
 
 
 def plain_address(host: str) -> str:
-    """The address of a socket that serves both families: `::ffff:192.0.2.1` is `192.0.2.1`."""
-    return host.removeprefix("::ffff:") if "." in host else host.partition("%")[0]
+    """An IP address as everybody writes it: `::ffff:192.0.2.1`, from a socket for both families, is `192.0.2.1`."""
+    address = ip_address(host.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def inherited(environment: Mapping[str, str], process: int) -> Sockets:
@@ -108,6 +111,9 @@ class Acceptor:
                 self._loop.remove_reader(self._listener.fileno())
                 self._again = self._loop.call_later(REST, self._listen)
             return  # else another process was faster, or the client has gone
+        if len(self._tasks) >= PENDING:
+            connection.close()
+            return
         connection.setblocking(False)
         task = self._loop.create_task(self._connect(connection))
         self._tasks.add(task)

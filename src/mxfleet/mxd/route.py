@@ -8,6 +8,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from mxfleet.mail.reply import Reply
+from mxfleet.mxd.listener import plain_address
 from mxfleet.mxd.settings import DomainSettings, Settings
 
 NULL_MX: Final = Reply(556, "5.1.10", "The domain accepts no mail (null MX)")  # RFC 7505 §4.1
@@ -62,7 +63,8 @@ class Router:
         node = settings.node
         addresses = {node.address4, node.address6, *settings.service.peers}
         addresses |= {a for certificate in settings.certificate for a in certificate.addresses}
-        self._own_addresses = addresses - {""}
+        self._own_addresses = {plain_address(address) for address in addresses if address}
+        self._on_loopback = ip_address(node.address4).is_loopback
         self._own_names = {node.hostname, settings.service.hostname}
 
     def destination(self, domain: str) -> str:
@@ -93,7 +95,14 @@ class Router:
         """Those that are not this fleet's own; a configured next hop is taken at its word."""
         if hop in self._routes.values():
             return list(addresses)
-        return [address for address in addresses if address not in self._own_addresses]
+        return [address for address in addresses if not self._is_ours(address)]
+
+    def _is_ours(self, address: str) -> bool:
+        """Ours, or whoever's it is when anybody asks: an MX host at 127.0.0.1 or :: would be ourselves."""
+        found = ip_address(address)
+        if found.is_unspecified or found.is_multicast or (found.is_loopback and not self._on_loopback):
+            return True
+        return plain_address(address) in self._own_addresses
 
 
 def order(records: Sequence[tuple[int, str]], own_names: set[str], chance: random.Random) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Final
 
 from mxfleet.errors import SettingsError
 from mxfleet.mail.smtp.events import TlsInfo
+from mxfleet.mxd.listener import plain_address
 from mxfleet.mxd.settings import CertificateSettings
 
 # Mozilla's intermediate configuration: TLS 1.2 with forward secrecy and AEAD only; TLS 1.3's suites are fixed.
@@ -30,7 +31,7 @@ class Certificates:
             context = self._context(certificate)
             self._by_name.setdefault(certificate.name.lower(), context)
             for address in certificate.addresses:
-                self._by_address.setdefault(address, context)
+                self._by_address.setdefault(plain_address(address), context)
 
     def __bool__(self) -> bool:
         return bool(self._by_name)

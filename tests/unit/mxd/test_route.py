@@ -62,7 +62,11 @@ async def test_address_literals_go_where_they_say() -> None:
 
 
 async def test_own_addresses_are_left_out_except_where_a_next_hop_says_so() -> None:
-    here = router(addresses={"a.test": ["10.77.0.11", "10.77.0.12", "192.0.2.1"]})
+    here = router(
+        addresses={
+            "a.test": ["10.77.0.11", "10.77.0.12", "127.0.0.1", "::", "::ffff:10.77.0.11", "192.0.2.1"]
+        }
+    )
     found = Hop("a.test", 25)
     assert here.foreign(found, await here.addresses(found)) == ["192.0.2.1"]
     (hop,) = await here.hops("corp.test")

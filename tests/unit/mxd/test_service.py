@@ -1,5 +1,6 @@
 """mxd as a whole: a real process on loopback, smtplib as its client, sinks as next hops."""
 
+import base64
 import contextlib
 import re
 import smtplib
@@ -390,3 +391,23 @@ def test_killed_at_any_moment_each_acknowledged_message_is_delivered_after_the_r
     bodies = [body for _, _, body in sink.messages]
     for subject, trace in promised:
         assert sum(subject.encode() in body and trace.encode() in body for body in bodies) == 1
+
+
+def test_guessing_passwords_is_slowed_down(service: Any) -> None:
+    service.start()
+    guess = base64.b64encode(b"\0alice@corp.test\0wrong").decode()
+    codes = []
+    for _ in range(7):
+        with client(service.ports["submissions"], "implicit") as session:
+            codes.append(session.docmd("AUTH", f"PLAIN {guess}")[0])
+    assert codes[:5] == [535] * 5
+    assert 454 in codes[5:]
+
+
+def test_a_service_that_cannot_open_its_spool_says_so_and_ends(service: Any) -> None:
+    service.settings["paths"]["spool"] = str(service.directory / "nowhere" / "spool.sqlite")
+    service.write()
+    done = service.mxd("serve", f"--listen=smtp=127.0.0.1:{service.ports['smtp']}")
+    assert done.returncode == 1
+    assert "spool.sqlite: cannot be opened: unable to open database file" in done.stderr
+    assert "Traceback" not in done.stderr
