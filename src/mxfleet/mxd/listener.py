@@ -14,6 +14,7 @@ from mxfleet.errors import ServiceError
 SERVICES: Final = ("smtp", "submission", "submissions", "health")
 FIRST_DESCRIPTOR: Final = 3  # sd_listen_fds(3)
 BACKLOG: Final = 1024
+HANDSHAKE: Final = 30.0  # seconds
 PENDING: Final = 500  # TLS handshakes under way; beyond, clients are turned away without a word
 REST: Final = 0.2  # seconds to wait for descriptors or memory
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -82,13 +83,13 @@ class Acceptor:
         listener: socket.socket,
         protocol: Callable[[], asyncio.Protocol],
         context: Callable[[str], ssl.SSLContext] | None = None,
-        handshake_seconds: float = 30.0,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`context` chooses the TLS context by local address; None is for clear text."""
+        """`context` chooses the TLS context by local address, None is for clear text; `failed` counts handshakes."""
         self._listener = listener
         self._protocol = protocol
         self._context = context
-        self._handshake_seconds = handshake_seconds
+        self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._again: asyncio.TimerHandle | None = None
@@ -127,7 +128,8 @@ class Acceptor:
                 self._protocol,
                 connection,
                 ssl=context,
-                ssl_handshake_timeout=self._handshake_seconds if context else None,
+                ssl_handshake_timeout=HANDSHAKE if context else None,
             )
         except (OSError, ssl.SSLError, TimeoutError):  # the handshake failed, or the client went away
             connection.close()
+            self._failed()

@@ -23,7 +23,7 @@ from mxfleet.mxd.observe import logger
 COURIER: Final = 0  # its number; workers count from 1
 START: Final = 30.0  # seconds in which all processes must be ready
 STOP: Final = 25.0  # seconds in which they must have ended, before they are made to
-HASTE: Final = 5.0  # a process that lived shorter than this waits before it is started again
+HASTE: Final = 5.0  # a process that twice lived shorter than this waits before it is started again
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 
@@ -57,6 +57,7 @@ class Supervisor:
         shared = Shared(self._count + 1)
         self._counters = shared.row(self._count)
         self._children: dict[int, tuple[int, float]] = {}  # pid: number, when it was started
+        self._hasty: set[int] = set()  # who died young the last time
         self._log = logger("supervisor")
         pipes = [os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) for _ in range(3)]
         self._inheritance = Inheritance(configuration, sockets, shared, pipes[0], pipes[1], pipes[2])
@@ -110,12 +111,22 @@ class Supervisor:
             caught = signal.sigwaitinfo(_SIGNALS)
             if caught.si_signo != signal.SIGCHLD:
                 return
-            for number, status, lived in self._reap():
+            dead = self._reap()
+            for number, status, lived in dead:
                 self._log.error("a process died", number=number, status=status, lived=round(lived, 1))
                 self._counters.add("process_restarts")
-                if lived < HASTE and signal.sigtimedwait(_SIGNALS[1:], 1.0) is not None:
-                    return
+            if self._is_crashing(dead) and signal.sigtimedwait(_SIGNALS[1:], 1.0) is not None:
+                return
+            for number, _, _ in dead:
                 self._start(number)
+
+    def _is_crashing(self, dead: list[tuple[int, int, float]]) -> bool:
+        """Whether one of these died young twice in a row: it would do so again at once."""
+        again = False
+        for number, _, lived in dead:
+            again = again or (lived < HASTE and number in self._hasty)
+            (self._hasty.add if lived < HASTE else self._hasty.discard)(number)
+        return again
 
     def _reap(self) -> list[tuple[int, int, float]]:
         """Who has died: number, exit status, seconds lived."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import sys
 from collections import Counter
 from typing import Final
@@ -57,11 +58,13 @@ class Worker:
                 if service == "submissions" and not certificates:
                     continue
                 context = certificates.for_address if service == "submissions" else None
-                self._acceptors.append(
-                    Acceptor(listener, lambda config=config: self._session(config), context)  # type: ignore[misc]
-                )
+                make = functools.partial(self._session, config)
+                self._acceptors.append(Acceptor(listener, make, context, self._handshake_failed))
         for listener in self._sockets.get("health", ()):
             self._acceptors.append(Acceptor(listener, self._health.connection))
+
+    def _handshake_failed(self) -> None:
+        self._desk.counters.add("tls_failures")
 
     def _session(self, config: ServerConfig) -> Session:
         return Session(self._desk, config, self._admit, self._ended)

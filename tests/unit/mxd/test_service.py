@@ -147,6 +147,9 @@ def test_old_protocols_are_refused(running: Any) -> None:
         pytest.raises(ssl.SSLError),
     ):
         context.wrap_socket(plain, server_hostname="mx.corp.test")
+    running.wait(
+        lambda: re.search(r"^mxd_tls_failures_total [1-9]", running.get("/metrics", decode=False)[1], re.M)
+    )
 
 
 def test_a_large_message_streams_through(running: Any, mailbox_server: Any) -> None:
