@@ -1,6 +1,6 @@
 """An inventory of nodes that do not exist: what each answers is scripted, what each is sent is written down.
 
-MXFLEET_FAKE is a JSON object: `log` (file for what is sent), `serving`, `holder` and `converged` (node names),
+MXFLEET_FAKE is a JSON object: `log` (file for what is sent), `fleet` (an inventory, else lab), `serving`, `holder` and `converged` (node names),
 `fails` ({node: part of a command that fails there}), `stuck` (nodes that
 are not as they shall be even when all was sent), `moves_to` (who holds the address once something was changed).
 """
@@ -17,8 +17,8 @@ from mxfleet.render.desired import Desired, desire
 from roles import confirm, operations, rolling, target
 from tests.unit.render.samples import fleet_of, inputs_of, resolve, signing_of
 
-FLEET = fleet_of("lab")
 SCRIPT = json.loads(os.environ["MXFLEET_FAKE"])
+FLEET = fleet_of(SCRIPT.get("fleet", "lab"))
 _LOG = Path(SCRIPT["log"])
 _TARGETS = {
     node.name: desire(FLEET, node, signing_of(FLEET), inputs_of(FLEET), resolve) for node in FLEET.nodes

@@ -101,6 +101,14 @@ def test_a_fleet_that_is_as_it_shall_be_is_asked_once_and_sent_nothing(deploy: D
     assert sorted(run.asked) == ALL
 
 
+def test_a_fleet_of_one_node_without_a_service_address_is_deployed_too(deploy: Deploy) -> None:
+    for serving in ([], ["mx1"]):
+        run = deploy("-y", fleet="single", serving=serving)
+        assert run.code == 0, run.output
+        assert run.nodes_sent(RESTART) == ["mx1"]
+        assert not [command for _, command in run.sent if "keepalived" in command]
+
+
 def test_a_dry_run_asks_and_sends_nothing(deploy: Deploy) -> None:
     run = deploy("--dry", serving=ALL, holder="mx1")
     assert run.code == 0, run.output
