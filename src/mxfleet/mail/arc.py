@@ -6,7 +6,6 @@ A pass says that the seals are genuine, not that the sealers are honest: it weig
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
 from mxfleet.errors import MailError
@@ -134,7 +133,7 @@ class Chain:
             if field is not newest.seal_field
         ) + without_value(newest.seal_field, "relaxed")
         key = yield from _usable_key(newest.key_name, newest.algorithm, newest.domain)
-        if not key.verifies(newest.signature, octets, sha256(octets).digest()):
+        if not key.verifies(newest.signature, octets):
             raise MailError(f"seal {number} does not verify")
 
 
@@ -208,7 +207,7 @@ def _read_set(results: Field, message_field: Field, seal_field: Field) -> ArcSet
 def _message_signature(field: Field, now: int) -> Signature:
     """RFC 8617 §4.1.2: a DKIM-Signature without a version, whose `i=` is the instance."""
     signature = read_signature(field, parse_tags(field.text), None)
-    if "arc-seal" in signature.names:
+    if b"arc-seal" in signature.names:
         raise MailError("a message signature that covers ARC-Seal")
     if reason := refusal(signature, now):
         raise MailError(f"the newest message signature is not accepted: {reason}")

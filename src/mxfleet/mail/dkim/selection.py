@@ -31,19 +31,23 @@ def names_to_sign(headers: Headers) -> tuple[str, ...]:
     return (*oversigned, *(name for name in SIGNED for _ in range(headers.count(name))))
 
 
-def selected(
-    headers: Headers, names: Iterable[str], form: Callable[[Field], bytes] = relaxed_header
-) -> bytes:
-    """The covered fields in canonical form, in the order of `names`.
+def selected(headers: Headers, names: Iterable[str]) -> bytes:
+    """The covered fields in relaxed form, in the order of `names`, as `selected_by_key` finds them."""
+    return selected_by_key(headers, (name.lower().encode("ascii") for name in names), relaxed_header)
+
+
+def selected_by_key(headers: Headers, keys: Iterable[bytes], form: Callable[[Field], bytes]) -> bytes:
+    """The covered fields in canonical form, in the order of `keys`, their names in lower case.
 
     A name that comes again means the next instance from the bottom up; one that is not there means nothing
     (RFC 6376 §5.4.2).
     """
-    left: dict[str, int] = {}
+    by_name = headers.by_name
+    left: dict[bytes, int] = {}
     chosen: list[bytes] = []
-    for name in names:
-        key = name.lower()
-        instances = headers.all(key)
+    for key in keys:
+        if (instances := by_name.get(key)) is None:
+            continue
         position = left.get(key, len(instances)) - 1
         left[key] = position
         if position >= 0:

@@ -24,7 +24,7 @@ FORMS: Final[Mapping[Canonicalization, Callable[[Field], bytes]]] = {
     "relaxed": relaxed_header,
 }
 _FORM_NAMES = re.compile(r"(simple|relaxed)(?:/(simple|relaxed))?")
-_HEADER_NAME = re.compile(r"[!-9;-~]+")
+_NAMES = re.compile(r"[!-9;-~]+(?:[ \t\r\n]*:[ \t\r\n]*[!-9;-~]+)*")
 _TIME = re.compile(r"[0-9]{1,12}")
 _VALUE = re.compile(rb"((?:\A|;)[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
@@ -47,7 +47,7 @@ class Signature:
     selector: str
     identity: str
     identity_domain: str
-    names: tuple[str, ...]
+    names: tuple[bytes, ...]
     length: bool
     timestamp: int | None
     expiration: int | None
@@ -154,11 +154,11 @@ def _forms(text: str) -> tuple[Canonicalization, Canonicalization]:
     return cast("Canonicalization", match[1]), cast("Canonicalization", match[2] or "simple")
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip(" \t\r\n").lower() for name in text.split(":"))
-    if not all(map(_HEADER_NAME.fullmatch, names)) or not text.isascii():
+def _names(text: str) -> tuple[bytes, ...]:
+    if not _NAMES.fullmatch(text):
         raise MailError("signature: h= is not a list of field names")
-    if "from" not in names:
+    names = tuple(without_folds(text).lower().encode("ascii").split(b":"))
+    if b"from" not in names:
         raise MailError("signature: h= does not cover From (RFC 6376 §5.4)")
     return names
 

@@ -6,7 +6,6 @@ from typing import Final
 from mxfleet.errors import MailError
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_FOLDS = re.compile(r"[ \t\r\n]+")
 
 
 def parse_tags(text: str) -> dict[str, str]:
@@ -28,4 +27,4 @@ def parse_tags(text: str) -> dict[str, str]:
 
 def without_folds(value: str) -> str:
     """A base64 value without the white space that folding put into it (RFC 6376 §3.2)."""
-    return _FOLDS.sub("", value)
+    return value.replace(" ", "").replace("\t", "").replace("\r", "").replace("\n", "")

@@ -8,13 +8,12 @@ differ, `pass`.
 from base64 import b64encode
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
 from mxfleet.errors import MailError
 from mxfleet.mail.dkim.bodies import BodyHashes, Canonicalization
 from mxfleet.mail.dkim.lookup import VerifyingKey, fetch_key, misfit
-from mxfleet.mail.dkim.selection import selected
+from mxfleet.mail.dkim.selection import selected_by_key
 from mxfleet.mail.dkim.signature import FORMS, Signature, parse_signature, without_value
 from mxfleet.mail.dkim.tags import parse_tags, without_folds
 from mxfleet.mail.message import Field, Headers
@@ -109,9 +108,9 @@ class Verifier:
 
 def covers(signature: Signature, headers: Headers, key: VerifyingKey) -> bool:
     """Whether the key signed the header fields as they stand (RFC 6376 §3.7)."""
-    octets = selected(headers, signature.names, FORMS[signature.header_form])
+    octets = selected_by_key(headers, signature.names, FORMS[signature.header_form])
     octets += without_value(signature.field, signature.header_form)
-    return key.verifies(signature.signature, octets, sha256(octets).digest())
+    return key.verifies(signature.signature, octets)
 
 
 def refusal(signature: Signature, now: int) -> str:
