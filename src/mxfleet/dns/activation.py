@@ -1,7 +1,7 @@
 """Published keys become active: once every authoritative server shows them, and not before."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from mxfleet.dns.authority import Ask, Sight, Sought, ask_server, everywhere, observe
@@ -51,7 +51,7 @@ def activate_visible(
     it was published and hold a remembered "does not exist". Keys whose zone is not ours are asked for too.
     `rewritten` are names of records that had to be written again: keys that sign already are waited for there.
     """
-    places = _places(fleet, writer.state, rewritten)
+    places = places_of(fleet, (key.owner for key in _waiting(fleet, writer.state, rewritten)))
     end, active, again = monotonic() + patience, list[KeyView](), frozenset(rewritten)
     while True:
         waiting = []
@@ -105,12 +105,12 @@ def _sought(place: Place, key: KeyView) -> Sought:
     return Sought(place.zone, selector_name(key.owner, key.label), record_text(key.algorithm, key.public))
 
 
-def _places(fleet: Fleet, state: State, rewritten: Collection[str]) -> dict[str, Place]:
-    """Domain → its zone and that zone's servers, for the domains with a key that waits; each zone asked once."""
+def places_of(fleet: Fleet, domains: Iterable[str]) -> dict[str, Place]:
+    """Domain → its zone and that zone's servers; each zone is asked for once."""
     zones = {zone.name: zone for zone in fleet.zones}
     found: dict[str, Place] = {}
     places: dict[str, Place] = {}
-    for domain in dict.fromkeys(key.owner for key in _waiting(fleet, state, rewritten)):
+    for domain in dict.fromkeys(domains):
         ours = zone_of(domain, zones)
         lookup = lookup_for(fleet, zones[ours] if ours else None)
         zone = ours or enclosing_zone(domain, lookup)

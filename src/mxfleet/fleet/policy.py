@@ -19,8 +19,9 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPeriods:
-    """How long each step in the life of a key lasts, in seconds (design.md §7)."""
+    """How long each step in the life of a key lasts, in seconds (design.md §7); `rotate` 0 is never by itself."""
 
+    rotate: int = 90 * DAY
     ttl: int = HOUR
     visible: int = 75 * MINUTE
     drain: int = 7 * DAY

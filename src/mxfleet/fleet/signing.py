@@ -30,8 +30,9 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """What the ledger says is active now; holds no secret."""
+    """What the ledger says is active now; holds no secret. `called` keys are to be on nodes, and not to sign yet."""
 
     dkim: tuple[DkimKey, ...] = ()
+    called: tuple[DkimKey, ...] = ()
     certificates: tuple[CertificateView, ...] = ()
     authority_pem: str = ""

@@ -39,6 +39,19 @@ class Moved(Fact, frozen=True, tag="moved"):
     state: KeyState
 
 
+class Called(Fact, frozen=True, tag="called"):
+    """A standby key is to take over: from here on its private half may be installed on nodes, not yet used."""
+
+    key: str
+
+
+class RotationWished(Fact, frozen=True, tag="rotation-wished"):
+    """Somebody wants the owner's key of this algorithm replaced as soon as may be; done when the next is active."""
+
+    owner: str
+    algorithm: str
+
+
 class AuthorityMade(Fact, frozen=True, tag="authority"):
     """A laboratory's own certificate authority: its certificate (PEM) and where its key is in the vault."""
 
@@ -81,7 +94,17 @@ class RecordsRemoved(Fact, frozen=True, tag="records-removed"):
     values: tuple[tuple[str, str, str], ...]
 
 
-AnyFact = Opened | Minted | Moved | AuthorityMade | Issued | RecordsIntended | RecordsRemoved
+AnyFact = (
+    Opened
+    | Minted
+    | Moved
+    | Called
+    | RotationWished
+    | AuthorityMade
+    | Issued
+    | RecordsIntended
+    | RecordsRemoved
+)
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

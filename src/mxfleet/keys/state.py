@@ -9,6 +9,7 @@ from mxfleet.fleet.secrets import Secret
 from mxfleet.fleet.signing import CertificateView, DkimKey, Signing
 from mxfleet.keys.facts import (
     AuthorityMade,
+    Called,
     Entry,
     Issued,
     Minted,
@@ -16,11 +17,15 @@ from mxfleet.keys.facts import (
     Opened,
     RecordsIntended,
     RecordsRemoved,
+    RotationWished,
 )
 from mxfleet.keys.lifecycle import KeyState, Material, refuse_step
 
 Value = tuple[str, str, str]
 """A DNS value that we wrote: owner name, type, value."""
+
+Line = tuple[str, str, str]
+"""Material, owner, algorithm: keys of one line follow one another."""
 
 ALGORITHMS = ("rsa", "ed25519")
 """In the order in which a message is signed and listed."""
@@ -28,7 +33,10 @@ ALGORITHMS = ("rsa", "ed25519")
 
 @dataclass(frozen=True, slots=True)
 class KeyView:
-    """One key as of now; `since` is when it took its last step."""
+    """One key as of now; `since` is when it took its last step, `step` the ledger line that says so.
+
+    `called` where nodes may have it: it is to take over from the one that signs.
+    """
 
     material: Material
     owner: str
@@ -39,6 +47,8 @@ class KeyView:
     minted: datetime
     state: KeyState
     since: datetime
+    step: int = 0
+    called: bool = False
 
     @property
     def id(self) -> str:
@@ -55,6 +65,7 @@ class State:
     certificates: tuple[Issued, ...] = ()
     authority: AuthorityMade | None = None
     records: Mapping[str, frozenset[Value]] = field(default_factory=dict)
+    wishes: frozenset[tuple[str, str]] = frozenset()
 
     def dkim(self, domain: str | None = None) -> tuple[KeyView, ...]:
         """The DKIM keys of a domain, or of all, whatever their state."""
@@ -66,14 +77,23 @@ class State:
         """The other keys of the same material, owner and algorithm."""
         return tuple(k for k in self.keys if _line(k) == _line(key) and k.label != key.label)
 
+    def signers(self) -> tuple[KeyView, ...]:
+        """The DKIM keys that nodes shall sign with: of each domain and algorithm the one that became active last."""
+        newest: dict[Line, KeyView] = {}
+        for key in sorted(self.dkim(), key=lambda k: k.step):
+            if key.state is KeyState.ACTIVE:
+                newest[_line(key)] = key
+        return _in_order(newest.values())
+
+    def called(self) -> tuple[KeyView, ...]:
+        """The DKIM keys that nodes shall have and not use yet."""
+        return _in_order(k for k in self.dkim() if k.called and k.state in (KeyState.STANDBY, KeyState.READY))
+
     def signing(self) -> Signing:
-        """What may be rendered to nodes: active DKIM keys and the certificates to serve."""
-        active = sorted(
-            (k for k in self.dkim() if k.state is KeyState.ACTIVE),
-            key=lambda k: (k.owner, ALGORITHMS.index(k.algorithm), k.label),
-        )
+        """What may be rendered to nodes: keys that sign, keys that will next, and the certificates to serve."""
         return Signing(
-            dkim=tuple(DkimKey(k.owner, k.label, k.algorithm, k.public, Secret(k.id)) for k in active),
+            dkim=tuple(_dkim(key) for key in self.signers()),
+            called=tuple(_dkim(key) for key in self.called()),
             certificates=tuple(_view(c) for c in self.certificates),
             authority_pem=self.authority.certificate if self.authority else "",
         )
@@ -85,10 +105,11 @@ class Fold:
 
     fleet: str = ""
     _keys: dict[str, KeyView] = field(default_factory=dict)
-    _lines: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
+    _lines: dict[Line, tuple[str, ...]] = field(default_factory=dict)
     _certificates: dict[str, Issued] = field(default_factory=dict)
     _authority: AuthorityMade | None = None
     _records: dict[str, frozenset[Value]] = field(default_factory=dict)
+    _wishes: frozenset[tuple[str, str]] = frozenset()
 
     def add(self, entry: Entry) -> None:
         """Take one more entry."""
@@ -97,9 +118,13 @@ class Fold:
             case Opened():
                 self._open(fact)
             case Minted():
-                self._mint(fact, entry.at)
+                self._mint(fact, entry)
             case Moved():
-                self._move(fact, entry.at)
+                self._move(fact, entry)
+            case Called():
+                self._call(fact)
+            case RotationWished():
+                self._wishes |= {(fact.owner, fact.algorithm)}
             case AuthorityMade():
                 self._authority = fact
             case Issued():
@@ -118,6 +143,7 @@ class Fold:
             dict(self._certificates),
             self._authority,
             dict(self._records),
+            self._wishes,
         )
 
     def state(self) -> State:
@@ -128,6 +154,7 @@ class Fold:
             certificates=tuple(self._certificates[name] for name in sorted(self._certificates)),
             authority=self._authority,
             records={zone: values for zone, values in self._records.items() if values},
+            wishes=self._wishes,
         )
 
     def _ours(self, zone: str) -> frozenset[Value]:
@@ -138,25 +165,37 @@ class Fold:
             raise StateError(f"the ledger of {self.fleet!r} is opened again for {fact.fleet!r}")
         self.fleet = fact.fleet
 
-    def _mint(self, fact: Minted, at: datetime) -> None:
+    def _mint(self, fact: Minted, entry: Entry) -> None:
         if fact.material is Material.DKIM and fact.algorithm not in ALGORITHMS:
             raise StateError(f"selector {fact.label} of {fact.owner} has the algorithm {fact.algorithm!r}")
         key = KeyView(
             fact.material, fact.owner, fact.label, fact.algorithm, fact.public, fact.spki,
-            minted=at, state=KeyState.MINTED, since=at,
+            minted=entry.at, state=KeyState.MINTED, since=entry.at, step=entry.number,
         )  # fmt: skip
         if key.id in self._keys:  # also when it was removed long ago: a selector names one key for ever
             raise StateError(f"selector {fact.label} of {fact.owner} would name a second key")
         self._keys[key.id] = key
         self._lines[_line(key)] = (*self._lines.get(_line(key), ()), key.id)
 
-    def _move(self, fact: Moved, at: datetime) -> None:
-        key = self._keys.get(fact.key)
-        if key is None:
-            raise StateError(f"key {fact.key} takes a step before it was minted")
+    def _move(self, fact: Moved, entry: Entry) -> None:
+        key = self._known(fact.key)
         siblings = [self._keys[other].state for other in self._lines[_line(key)] if other != key.id]
         refuse_step(key.id, key.state, fact.state, siblings)
-        self._keys[key.id] = replace(key, state=fact.state, since=at)
+        self._keys[key.id] = replace(key, state=fact.state, since=entry.at, step=entry.number)
+        if fact.state is KeyState.ACTIVE:
+            self._wishes -= {(key.owner, key.algorithm)}
+
+    def _call(self, fact: Called) -> None:
+        key = self._known(fact.key)
+        if key.state is not KeyState.STANDBY:
+            raise StateError(f"key {key.id} is {key.state}, and only a standby key is called")
+        self._keys[key.id] = replace(key, called=True)
+
+    def _known(self, name: str) -> KeyView:
+        key = self._keys.get(name)
+        if key is None:
+            raise StateError(f"key {name} takes a step before it was minted")
+        return key
 
 
 def fold(entries: Iterable[Entry]) -> State:
@@ -175,8 +214,16 @@ def fold_all(entries: Iterable[Entry]) -> Fold:
     return folding
 
 
-def _line(key: KeyView) -> tuple[str, str, str]:
+def _line(key: KeyView) -> Line:
     return key.material, key.owner, key.algorithm
+
+
+def _in_order(keys: Iterable[KeyView]) -> tuple[KeyView, ...]:
+    return tuple(sorted(keys, key=lambda k: (k.owner, ALGORITHMS.index(k.algorithm), k.label)))
+
+
+def _dkim(key: KeyView) -> DkimKey:
+    return DkimKey(key.owner, key.label, key.algorithm, key.public, Secret(key.id))
 
 
 def _view(fact: Issued) -> CertificateView:

@@ -38,6 +38,8 @@ def files(view: View) -> Iterator[File]:
     yield from unit_files(view)
     yield noting(view, "smtp", SERVICE, loaded(view))
     yield from secret_files(view)
+    for key in view.signing.called:  # beside the others, named by no settings: read when it is active
+        yield _secret(dkim_path(key.domain, key.selector), mark(key.secret) + "\n", (key.secret,))
     yield view.file(
         "smtp",
         SETTINGS,

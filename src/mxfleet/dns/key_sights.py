@@ -1,0 +1,62 @@
+"""What every authoritative server says of the keys' records, for the decision on their next steps."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from mxfleet.dns.activation import Place, places_of
+from mxfleet.dns.authority import THREADS, Ask, Sight, Sought, Verdict, ask_server, everywhere, look
+from mxfleet.dns.families import selector_name
+from mxfleet.errors import DnsError
+from mxfleet.fleet.model import Fleet
+from mxfleet.keys.dkim import REVOKED_TEXT, record_text
+from mxfleet.keys.lifecycle import WITHDRAWN, KeyState
+from mxfleet.keys.state import KeyView, State
+
+Dissent = dict[str, tuple[str, ...]]
+"""Key id → the servers that do not show what they should, a sentence each; empty where all do."""
+
+
+def dissent(fleet: Fleet, state: State, ask: Ask = ask_server) -> Dissent:
+    """For every DKIM key that is not gone; all servers are asked at once, each on every address, never a resolver."""
+    keys = [key for key in state.dkim() if key.state is not KeyState.REMOVED]
+    places, found = _places(fleet, keys)
+    questions = [
+        (key, sought(places[key.owner], key), authority)
+        for key in keys
+        if key.owner in places
+        for authority in places[key.owner].servers
+    ]
+    with ThreadPoolExecutor(THREADS) as pool:
+        sights = list(pool.map(lambda question: look(question[1], question[2], ask), questions))
+    by_key: dict[str, list[Sight]] = {}
+    for (key, _, _), sight in zip(questions, sights, strict=True):
+        by_key.setdefault(key.id, []).append(sight)
+    return found | {key: _dissenting(said) for key, said in by_key.items()}
+
+
+def sought(place: Place, key: KeyView) -> Sought:
+    """The one value that the key's record shall have in its present state."""
+    text = REVOKED_TEXT if key.state in WITHDRAWN else record_text(key.algorithm, key.public)
+    return Sought(place.zone, selector_name(key.owner, key.label), text)
+
+
+def _places(fleet: Fleet, keys: Iterable[KeyView]) -> tuple[dict[str, Place], Dissent]:
+    """The servers of each domain, and for keys whose servers cannot be found the reason."""
+    places: dict[str, Place] = {}
+    found: Dissent = {}
+    reasons: dict[str, str] = {}
+    for key in keys:
+        if key.owner not in places and key.owner not in reasons:
+            try:
+                places |= places_of(fleet, [key.owner])
+            except DnsError as error:
+                reasons[key.owner] = error.message
+        if key.owner in reasons:
+            found[key.id] = (reasons[key.owner],)
+    return places, found
+
+
+def _dissenting(sights: list[Sight]) -> tuple[str, ...]:
+    if everywhere(sights):
+        return ()
+    return tuple(str(sight) for sight in sights if sight.verdict is not Verdict.SHOWN)
