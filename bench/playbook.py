@@ -136,7 +136,7 @@ def _role(desired: Desired, role: str) -> Iterator[Json]:
     copy["validate"] = "{{ item.validate | default(omit) }}"
     heard = {
         "base",
-        *(unit.role for unit in desired.units),
+        *(unit.role for unit in desired.units if unit.name.endswith(".service")),
         *(role for roles in LOADS_TOO.values() for role in roles),
     }
     secret = any(file.secrets for file in desired.files if file.role == role)

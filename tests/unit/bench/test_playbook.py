@@ -68,3 +68,16 @@ def test_no_secret_stands_in_playbook_or_inventory(nodes: dict[str, Desired]) ->
     (play,) = playbook.playbook(nodes["mx1"], "/b/r")
     hidden = {task["name"].split()[2] for task in play["tasks"] if task.get("no_log")}
     assert hidden == secret
+
+
+def test_every_handler_that_is_notified_exists(nodes: dict[str, Desired]) -> None:
+    (play,) = playbook.playbook(nodes["mx1"], "/b/r")
+    known: set[str] = set()
+    for handler in play["handlers"]:
+        listens = handler.get("listen", [])
+        known |= {handler["name"], *([listens] if isinstance(listens, str) else listens)}
+    notified = {task["notify"] for task in play["tasks"] if isinstance(task.get("notify"), str)}
+    for task in play["tasks"]:
+        if isinstance(task.get("notify"), list):
+            notified |= set(task["notify"])
+    assert notified <= known
