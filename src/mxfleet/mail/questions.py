@@ -1,19 +1,10 @@
 """What the pure checks ask the DNS and what they are told: typed questions out, typed answers in.
 
 A check is a generator: it yields a `Question`, is sent a `Response`, and returns its verdict. Whoever drives it
-decides where answers come from:
-
-    def drive(check):                     # mxd does the same with `await`
-        response = None
-        while True:
-            try:
-                question = check.send(response)
-            except StopIteration as end:
-                return end.value
-            response = resolve(question)
+decides where answers come from: `drive` does it at once, mxd does the same with `await`.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, TypeAlias, TypeVar
@@ -82,6 +73,17 @@ Response: TypeAlias = Answer | NoData | NxDomain | TempError
 Verdict = TypeVar("Verdict")
 Questions: TypeAlias = Generator[Question, Response, Verdict]
 """A check in progress: yields questions, is sent responses, returns its verdict."""
+
+
+def drive(check: Questions[Verdict], resolve: Callable[[Question], Response]) -> Verdict:
+    """The verdict of a check whose questions `resolve` answers at once, from a cache or a zone."""
+    try:
+        question = next(check)
+        while True:
+            question = check.send(resolve(question))
+    except StopIteration as end:
+        verdict: Verdict = end.value
+        return verdict
 
 
 class Unanswered(MailError):

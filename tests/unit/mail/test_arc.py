@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from mxfleet.errors import MessageError
@@ -173,7 +173,6 @@ def test_a_key_without_an_answer_is_a_failure_that_may_pass() -> None:
     assert (verdict.result, verdict.temporary) == ("fail", True)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.integers(1, 3), st.integers(0, 3000), st.sampled_from([b"x", b"", b" ", b";", b"=", b"\t", b"1"]))
 def test_dkimpy_agrees_on_damaged_chains(count: int, at: int, octets: bytes) -> None:
     message = chain_of(count)
@@ -195,7 +194,6 @@ def test_dkimpy_agrees_on_damaged_chains(count: int, at: int, octets: bytes) -> 
         assert (ours.result == "pass") == theirs, ours.reason
 
 
-@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(

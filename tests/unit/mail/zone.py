@@ -14,6 +14,7 @@ from mxfleet.mail.questions import (
     Record,
     Response,
     TempError,
+    drive,
 )
 
 Verdict = TypeVar("Verdict")
@@ -64,14 +65,7 @@ def answer_from(
     zone: Mapping[str, object] | Callable[[Question], Response], check: Questions[Verdict]
 ) -> Verdict:
     """Drive a check to its verdict."""
-    resolve = Zone(zone) if isinstance(zone, Mapping) else zone
-    try:
-        question = next(check)
-        while True:
-            question = check.send(resolve(question))
-    except StopIteration as end:
-        verdict: Verdict = end.value
-        return verdict
+    return drive(check, Zone(zone) if isinstance(zone, Mapping) else zone)
 
 
 def _record(kind: str, value: object) -> Record:

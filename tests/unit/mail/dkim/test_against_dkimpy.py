@@ -10,7 +10,7 @@ import dkim
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from mxfleet.errors import MessageError
@@ -132,7 +132,6 @@ def oracle(message: bytes, rsa: bool) -> tuple[bool, str]:
     return bool(passed), "signature did not verify"
 
 
-@settings(max_examples=100, deadline=None)
 @given(signed_messages(), st.sampled_from(CHANGES), st.integers(0, 5_000))
 def test_both_say_the_same_or_the_difference_has_a_name(
     made: tuple[bytes, bool], change: Callable[[bytes, int], bytes], at: int

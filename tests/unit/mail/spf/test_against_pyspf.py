@@ -181,7 +181,7 @@ def oracle(address: str, hello: str, sender: str) -> tuple[str, str]:
     return result, said
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.integers(0, 1 << 64))
 def test_both_say_the_same_or_the_difference_has_a_name(seed: int) -> None:
     make = Maker(seed)
