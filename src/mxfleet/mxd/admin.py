@@ -14,12 +14,13 @@ from mxfleet.errors import MxfleetError
 from mxfleet.mxd.counters import COUNTERS, GAUGES
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.health import Health
+from mxfleet.mxd.key_report import loaded_keys
 
 MAX_LINE: Final = 65_536
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What can be asked: `health`, `summary`, `list`, `stats`, `requeue`."""
+    """What can be asked: `health`, `summary`, `list`, `stats`, `signing`, `requeue`."""
 
     verb: str
     domain: str = ""
@@ -78,6 +79,8 @@ class Admin:
                 return await spool.summary(now)
             case "list":
                 return await spool.items(now, request.limit, request.domain)
+            case "signing":
+                return loaded_keys(self._desk.configuration.keys.values())
             case "stats":
                 return {name: self._health.total(name) for name in (*COUNTERS, *GAUGES)}
             case "requeue":

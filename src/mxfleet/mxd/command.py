@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +75,20 @@ def print_digest(arguments: argparse.Namespace) -> int:
     if not problems:
         sys.stdout.write(digest(files) + "\n")
     return 1 if problems else 0
+
+
+def signing(arguments: argparse.Namespace) -> int:
+    """Which DKIM keys the service signs with, or would after a restart, and which lie on this host, as JSON."""
+    from mxfleet.mxd.key_report import installed_keys, named_keys
+
+    parsed = _settings(arguments)
+    loaded = asking.ask(Path(parsed.paths.runtime), {"verb": "signing"})
+    signing = named_keys(parsed.dkim)  # what a restart would load counts as well as what is loaded
+    signing += [key for key in msgspec.convert(loaded or [], list[dict[str, str]]) if key not in signing]
+    clock = datetime.now(UTC).isoformat(timespec="seconds")
+    installed = installed_keys(arguments.settings.parent / "dkim")
+    _say({"clock": clock, "running": loaded is not None, "signing": signing, "installed": installed})
+    return 0
 
 
 def health(arguments: argparse.Namespace) -> int:
@@ -180,6 +195,8 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("health", help="does it serve, and does its spool take a commit?")
     verb.add_argument("--wait", type=float, default=0.0, metavar="SECONDS")
     verb.set_defaults(verb=health)
+    verb = verbs.add_parser("signing", help="which DKIM keys it has loaded and which lie here, as JSON")
+    verb.set_defaults(verb=signing)
     verb = verbs.add_parser("digest", help="the digest that a process started now would have")
     verb.set_defaults(verb=print_digest)
     _add_queue(verbs.add_parser("queue", help="what waits").add_subparsers(required=True, metavar="VERB"))
