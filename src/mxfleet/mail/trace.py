@@ -1,14 +1,18 @@
 """Header fields that an MTA writes (RFC 5321 §4.4, RFC 6409 §8): values in, folded octets out."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from mxfleet.errors import MessageError
 from mxfleet.mail.address import Mailbox, ReversePath, path
 from mxfleet.mail.message import Headers
 from mxfleet.mail.smtp.events import TlsInfo
+
+_UNSAFE = re.compile(r'[^!-~]|[()<>;\\"]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ def return_path(reverse_path: ReversePath) -> bytes:
     return f"Return-Path: {path(reverse_path)}\r\n".encode("ascii")
 
 
+@lru_cache(maxsize=16)  # a busy service writes the same second many times
 def format_date(moment: datetime) -> str:
     """RFC 5322 §3.3; MessageError for a time without a zone."""
     if moment.tzinfo is None:
@@ -75,6 +80,4 @@ def _tagged(address: str) -> str:
 
 def _token(said: str) -> str:
     """What a client said, without what would end a comment or begin another clause."""
-    return (
-        "".join(c if c.isascii() and c.isprintable() and c not in '()<>;\\" ' else "?" for c in said) or "?"
-    )
+    return _UNSAFE.sub("?", said) or "?"

@@ -29,6 +29,7 @@ class Carrier(asyncio.Protocol):
         self.engine = Server(config)
         self.talking = True  # the client may be sending when we end
         self._transport: asyncio.Transport
+        self._now = asyncio.get_running_loop().time
         self._local = ""
         self._pumping = False
         self._finishing = False
@@ -161,9 +162,6 @@ class Carrier(asyncio.Protocol):
                 self.deadline = self._now() + limits.handshake_seconds
             case _:
                 self.deadline = float("inf")
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
 
     def pause(self, why: str) -> None:
         """Read no more until every reason has gone."""

@@ -4,6 +4,7 @@ It never runs a thread or a loop of its own, so that it can fork at any time.
 """
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -65,6 +66,8 @@ class Supervisor:
     def run(self) -> int:
         """Serve until SIGTERM; the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        gc.collect()
+        gc.freeze()  # what is here now stays: the children share it and never look for garbage in it
         for number in range(self._count):
             self._start(number)
         if not self._wait_ready():

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # base 32 without i, l, o, u: can be read out on the telephone
+_PAIRS = tuple(high + low for high in ALPHABET for low in ALPHABET)
 PER_MILLISECOND = 1024
 
 
@@ -21,6 +22,7 @@ class TraceIds:
         self._clock = clock
         self._millisecond = 0
         self._count = 0
+        self._chance = b""
 
     def __call__(self) -> str:
         """The next id."""
@@ -31,13 +33,16 @@ class TraceIds:
             self._count += 1
         else:  # more than there is room for, or a clock set back: borrow from the future
             self._millisecond, self._count = self._millisecond + 1, 0
-        chance = secrets.randbits(10)
-        return f"{_base32(self._millisecond, 9)}{self._process}{_base32(self._count, 2)}{_base32(chance, 2)}{self._suffix}"
+        if not self._chance:
+            self._chance = secrets.token_bytes(1024)  # one system call for many ids
+        chance = self._chance[0] << 2 & 1023 | self._chance[1] & 3
+        self._chance = self._chance[2:]
+        return (
+            f"{_base32(self._millisecond)}{self._process}{_PAIRS[self._count]}{_PAIRS[chance]}{self._suffix}"
+        )
 
 
-def _base32(number: int, digits: int) -> str:
-    text = ""
-    for _ in range(digits):
-        text = ALPHABET[number & 31] + text
-        number >>= 5
-    return text
+def _base32(number: int) -> str:
+    """Nine digits."""
+    pairs = _PAIRS[number >> 30 & 1023] + _PAIRS[number >> 20 & 1023] + _PAIRS[number >> 10 & 1023]
+    return ALPHABET[number >> 40 & 31] + pairs + _PAIRS[number & 1023]

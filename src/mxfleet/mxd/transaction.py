@@ -20,7 +20,7 @@ NO_ROOM: Final = Reply(452, "4.3.1", "No room for the message now, try again lat
 NO_COMMIT: Final = Reply(451, "4.3.0", "The message could not be stored, try again later")
 AHEAD: Final = 4 * CHUNK  # octets that may wait for the spool before the client has to
 
-_MESSAGE_ID = re.compile(rb"^message-id:\s*(<[!-~]{1,250}>)", re.IGNORECASE | re.MULTILINE)
+_MESSAGE_ID = re.compile(rb"\s*(<[!-~]{1,250}>)")
 
 
 class Transaction:
@@ -154,7 +154,7 @@ class Transaction:
             address=client.address,
             protocol=client.protocol,
             trace=self.trace,
-            date=datetime.fromtimestamp(self._received, UTC),
+            date=datetime.fromtimestamp(int(self._received), UTC),
             tls=client.tls,
             recipient=self._recipients[0] if len(self._recipients) == 1 else None,
         ).render()
@@ -199,9 +199,10 @@ def scan(first: bytes) -> tuple[int, str]:
     """Received fields and Message-ID of a message's beginning, without parsing what no field is asked of."""
     end = first.find(b"\r\n\r\n")
     section = first if end < 0 else first[: end + 2]
-    hops = section.lower().count(b"\nreceived:") + (section[:9].lower() == b"received:")
-    match = _MESSAGE_ID.search(section)
-    return hops, match[1].decode("ascii") if match else ""
+    lower = b"\n" + section.lower()
+    at = lower.find(b"\nmessage-id:")
+    match = _MESSAGE_ID.match(section, at + 11) if at >= 0 else None
+    return lower.count(b"\nreceived:"), match[1].decode("ascii") if match else ""
 
 
 def _forget(future: asyncio.Future[None]) -> None:

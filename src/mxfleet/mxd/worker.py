@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import sys
 from collections import Counter
 from typing import Final
@@ -18,6 +19,7 @@ TOO_MANY: Final = Reply(421, "4.7.0", "Too many connections, try again later")
 SWITCH_INTERVAL: Final = (
     0.00005  # seconds: the committer must not wait 5 ms for the interpreter lock, each time
 )
+COLLECT: Final = (10_000, 20, 20)  # few cycles are made here; looking for them took 4 % of the time
 DRAIN: Final = 20.0  # seconds that transactions under way get to finish
 
 _SERVICES: Final[tuple[Service, ...]] = ("smtp", "submission", "submissions")
@@ -40,6 +42,7 @@ class Worker:
     async def run(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
         """Serve; `ready` is set when everybody is listened to."""
         sys.setswitchinterval(SWITCH_INTERVAL)
+        gc.set_threshold(*COLLECT)
         self._listen()
         ready.set()
         while not stop.is_set():

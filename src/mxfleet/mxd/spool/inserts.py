@@ -10,7 +10,7 @@ from mxfleet.errors import SpoolError
 from mxfleet.mxd.spool.protocol import Envelope, Notice, Staged
 from mxfleet.mxd.spool.schema import CHUNKS
 
-ROWS = (32, 8, 1)  # rows in a statement: few shapes, so that each is compiled once
+ROWS = (64, 32, 16, 8, 4, 2, 1)  # rows in a statement: few shapes, so that each is compiled once
 
 
 class Accepted(msgspec.Struct, frozen=True):
