@@ -26,7 +26,7 @@ def nodes() -> dict[str, Desired]:
     )
     key = DkimKey("corp.test", "r1", "rsa", "p", Secret("dkim/corp.test/r1"))
     inputs = Inputs("0.1.0+x", dict.fromkeys(named_by(FLEET), "text\n"))
-    signing = Signing((key,), certificates, "ca")
+    signing = Signing(dkim=(key,), certificates=certificates, authority_pem="ca")
     return {
         node.name: desire(FLEET, node, signing, inputs, lambda _: SECRET.encode()) for node in FLEET.nodes
     }
