@@ -1,4 +1,4 @@
-"""`mxfleet dkim`: mint and list signing keys."""
+"""`mxfleet dkim`: mint, list, rotate and withdraw signing keys."""
 
 import json
 import os
@@ -16,17 +16,23 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 ROOT = Path(__file__).resolve().parents[3]
 FleetOption = Annotated[Path | None, typer.Option("--fleet", help="inventory; else MXFLEET_FLEET")]
 JsonOption = Annotated[bool, typer.Option("--json", help="the result as JSON on standard output")]
+WaitOption = Annotated[float, typer.Option("--wait", help="go on for so many seconds, step after step")]
 NEXT = {
     "minted": "mxfleet dns apply publishes it",
     "published": "mxfleet dns apply looks whether all servers show it",
-    "visible": "an older key signs",
+    "visible": "mxfleet tend",
+    "standby": "mxfleet tend",
+    "ready": "mxfleet tend",
     "active": "signs",
+    "draining": "mxfleet tend",
+    "revoked": "mxfleet tend",
+    "compromised": "mxfleet tend",
 }
 
 
 @app.callback()
 def dkim() -> None:
-    """Mint and list signing keys."""
+    """Mint, list, rotate and withdraw signing keys."""
 
 
 @app.command()
@@ -60,29 +66,154 @@ def init(fleet_file: FleetOption = None, json_output: JsonOption = False) -> int
 
 
 @app.command()
-def status(fleet_file: FleetOption = None, json_output: JsonOption = False) -> int:
-    """List the keys and where each is in its life."""
+def status(
+    fleet_file: FleetOption = None,
+    ledger_only: Annotated[
+        bool, typer.Option("--ledger", help="only what is written; ask no node and no name server")
+    ] = False,
+    json_output: JsonOption = False,
+) -> int:
+    """List the keys, where each is in its life, and what keeps it there."""
     from mxfleet.fleet.load import load
     from mxfleet.keys.ledger import read_state
 
     fleet = load(fleet_file, os.environ, ROOT)
     state = read_state(ROOT / fleet.state_directory)
-    rows = _rows(fleet, state)
+    rows = _rows(fleet, state, {} if ledger_only else _waits(fleet, state))
     if json_output:
         print(json.dumps({"fleet": fleet.name, "keys": rows}, indent=2))
         return 0
     for row in rows:
-        after = NEXT.get(row["state"], "")
         print(
-            f"{row['domain']:<24} {row['selector']:<18} {row['state']:<10} since {row['since']}  {after}".rstrip()
+            f"{row['domain']:<24} {row['selector']:<18} {row['state']:<10} since {row['since']}  {row['next']}".rstrip()
         )
     for domain in _without(fleet, state):
         print(f"{domain:<24} has no active key: its mail would leave unsigned")
     return 0
 
 
-def _rows(fleet: "Fleet", state: "State") -> list[dict[str, Any]]:
-    domains = {domain.name for domain in fleet.domains}
+@app.command()
+def rotate(
+    domain: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="else all")] = None,
+    wait: WaitOption = 0.0,
+    fleet_file: FleetOption = None,
+    json_output: JsonOption = False,
+) -> int:
+    """Replace keys by their spares: RSA first, Ed25519 once that is proven; then `mxfleet tend` finishes it."""
+    from mxfleet.errors import StateError
+    from mxfleet.fleet.load import choose, load_file
+    from mxfleet.keys.facts import RotationWished
+    from mxfleet.keys.ledger import read_state, wall_clock, writing
+    from mxfleet.keys.needs import sending_domains
+    from mxfleet.keys.state import ALGORITHMS
+
+    inventory = choose(fleet_file, os.environ, ROOT)
+    fleet = load_file(inventory)
+    chosen = tuple(domain or sending_domains(fleet))
+    if strange := [name for name in chosen if name not in sending_domains(fleet)]:
+        raise StateError(
+            f"fleet {fleet.name!r} signs for no domain {strange[0]}",
+            hint=f"it signs for {', '.join(sending_domains(fleet))}",
+        )
+    read_state(ROOT / fleet.state_directory)
+    with writing(ROOT / fleet.state_directory, wall_clock, "mxfleet dkim rotate", fleet.name) as writer:
+        pairs = [(name, algorithm) for name in chosen for algorithm in ALGORITHMS]
+        wishes = [pair for pair in pairs if pair not in writer.state.wishes]
+        writer.append(*(RotationWished(owner=name, algorithm=algorithm) for name, algorithm in wishes))
+    return _tend(fleet, inventory, "mxfleet dkim rotate", wait, json_output=json_output)
+
+
+@app.command()
+def compromise(
+    selector: Annotated[list[str] | None, typer.Argument(metavar="SELECTOR...")] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="all keys that nodes have: a node was broken into")
+    ] = False,
+    fleet_file: FleetOption = None,
+    json_output: JsonOption = False,
+) -> int:
+    """Switch all nodes to the spare at once, without waiting for DNS, and revoke the key; says what it costs."""
+    from mxfleet.cli.tending import Live, refused
+    from mxfleet.dns.publish import publish_keys
+    from mxfleet.errors import StateError
+    from mxfleet.fleet.load import choose, load_file
+    from mxfleet.keys import compromise as withdrawing
+    from mxfleet.keys.ledger import read_state, wall_clock, writing
+    from mxfleet.keys.sight import Observation
+
+    inventory = choose(fleet_file, os.environ, ROOT)
+    fleet = load_file(inventory)
+    state = read_state(ROOT / fleet.state_directory)
+    lost = list(selector or ())
+    if everything:  # what lies on nodes and what signed there lately
+        lost += [f"{k.label}._domainkey.{k.owner}" for k in state.dkim() if k.on_nodes]
+    if not lost:
+        raise StateError("which key? none was named", hint="mxfleet dkim status lists them")
+    live = Live.of(fleet, inventory, ROOT)
+    with writing(ROOT / fleet.state_directory, wall_clock, "mxfleet dkim compromise", fleet.name) as writer:
+        seen = Observation((), live.dissent(writer.state))
+        made = withdrawing.compromise(writer.state, lost, seen)
+        if not json_output:
+            print("".join(f"! {cost}\n" for cost in made.costs), end="", flush=True)
+        writer.append(*made.facts)
+        live.nodes()
+        reachable = [node.name for node in fleet.nodes if node.name not in live.unreachable]
+        switched = live.deploy(reachable) if made.successors and reachable else ""
+        revoked = refused(lambda: publish_keys(fleet, writer, live.providers))
+    troubles = [
+        *(
+            f"{node} cannot be asked ({why}): it may still sign with the key"
+            for node, why in live.unreachable.items()
+        )
+    ]
+    troubles += [text for text in (switched, revoked) if text]
+    takeover = [
+        {"domain": old.owner, "from": old.label, "to": new.label if new else None}
+        for old, new in made.successors
+    ]
+    if json_output:
+        print(json.dumps({"takeover": takeover, "costs": list(made.costs), "trouble": troubles}, indent=2))
+        return 2 if troubles else 0
+    for line in takeover:
+        print(f"{line['domain']}: {line['from']} → {line['to'] or 'nothing: unsigned by this algorithm'}")
+    print("revoked in DNS; next: mxfleet tend (mints a new spare)" if not revoked else "not revoked yet")
+    for trouble in troubles:
+        print(f"! {trouble}; next: mxfleet tend")
+    return 2 if troubles else 0
+
+
+def _tend(fleet: "Fleet", inventory: Path, by: str, wait: float, *, json_output: bool) -> int:
+    from mxfleet.cli.tending import Live, as_values, run_until_quiet, stuck, waiting
+
+    live = Live.of(fleet, inventory, ROOT)
+    say = (lambda _: None) if json_output else print
+    tended = run_until_quiet(live, by, wait, say)
+    if json_output:
+        print(json.dumps(as_values(tended), indent=2))
+        return 2 if stuck(tended) else 0
+    for sentence in waiting(tended, live.clock()):
+        print(sentence)
+    print("next: mxfleet tend, again and again (a timer does it), takes the steps as they come due")
+    return 2 if stuck(tended) else 0
+
+
+def _waits(fleet: "Fleet", state: "State") -> dict[str, str]:
+    """What keeps each key where it is, asked of nodes and name servers now."""
+    from mxfleet.cli.tending import look_at_nodes, waits_of
+    from mxfleet.dns.key_sights import dissent
+    from mxfleet.keys.ledger import wall_clock
+    from mxfleet.keys.needs import sending_domains
+    from mxfleet.keys.rotation import permitted
+    from mxfleet.keys.sight import Observation
+
+    now = wall_clock()
+    seen = Observation(look_at_nodes(fleet), dissent(fleet, state))
+    decision = permitted(state, seen, fleet.policy.keys, now, sending_domains(fleet))
+    return waits_of(decision.waits, now)
+
+
+def _rows(fleet: "Fleet", state: "State", waits: dict[str, str]) -> list[dict[str, Any]]:
+    domains, signers = {domain.name for domain in fleet.domains}, state.signers()
     return [
         {
             "domain": key.owner,
@@ -91,6 +222,8 @@ def _rows(fleet: "Fleet", state: "State") -> list[dict[str, Any]]:
             "state": str(key.state),
             "since": f"{key.since:%Y-%m-%d %H:%M:%S} UTC",
             "in_fleet": key.owner in domains,
+            "signs": key in signers,
+            "next": waits.get(key.id, NEXT.get(key.state, "")),
         }
         for key in state.dkim()
     ]

@@ -52,9 +52,9 @@ def all_wanted(fleet: Fleet, state: State) -> Iterator[Wanted]:
     yield from _pointers(fleet)
     for domain in fleet.domains:
         yield from _parked(fleet, domain) if domain.parked else _mail_domain(fleet, domain)
-    domains = {domain.name for domain in fleet.domains}
-    for key in state.dkim():
-        if key.owner in domains:
+    domains, zones = {domain.name for domain in fleet.domains}, {zone.name for zone in fleet.zones}
+    for key in state.dkim():  # also of a domain that left the fleet, until its last mail is judged
+        if key.owner in domains or zone_of(key.owner, zones):
             yield from _dkim(fleet, key)
 
 

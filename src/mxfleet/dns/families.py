@@ -24,6 +24,11 @@ class Family(StrEnum):
     DKIM = "dkim"
     DMARC = "dmarc"
     ALIAS = "alias"
+    TLSA = "tlsa"
+    MTA_STS = "mta-sts"
+    TLS_RPT = "tls-rpt"
+    CAA = "caa"
+    REPORT = "report-authorisation"
 
 
 @dataclass(frozen=True, slots=True)

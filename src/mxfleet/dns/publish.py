@@ -1,7 +1,7 @@
 """Reading, planning and applying for a whole fleet: the effects around the pure plan."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dns.name
@@ -111,6 +111,26 @@ def publish(
         changes = apply_plan(planned, writer, providers)
         activation = activate_visible(fleet, writer, rewritten=written_keys(planned.plan), patience=patience)
         return Published(planned.plan, changes, activation)
+
+
+KEY_FAMILIES = frozenset({Family.DKIM, Family.TLSA})
+"""What `publish_keys` writes; everything else waits for somebody who has read the plan."""
+
+
+def publish_keys(fleet: Fleet, writer: Writer, providers: Providers) -> int:
+    """Bring the records of keys, and nothing else, to what the ledger wants; returns the number of changes.
+
+    Zones in which a key's record is in dispute or guarded are refused as a whole, as by `apply_plan`.
+    """
+    planned = make_plan(fleet, writer.state, providers)
+    zones = tuple(_only(zone, KEY_FAMILIES) for zone in planned.plan.zones)
+    return apply_plan(replace(planned, plan=replace(planned.plan, zones=zones)), writer, providers)
+
+
+def _only(zone: ZonePlan, families: Collection[Family]) -> ZonePlan:
+    changes = tuple(change for change in zone.changes if change.family in families)
+    conflicts = tuple(conflict for conflict in zone.conflicts if conflict.family in families)
+    return replace(zone, changes=changes, conflicts=conflicts)
 
 
 def written_keys(plan: Plan) -> frozenset[str]:

@@ -73,16 +73,20 @@ def mint_missing(writer: Writer, vault: Vault, domains: tuple[str, ...]) -> list
     """
     minted = []
     for domain, algorithm in wanting(writer.state, domains):
-        key = mint(algorithm)
-        label = selector(key, writer.clock())
-        fact = Minted(
-            material=Material.DKIM, owner=domain, label=label,
-            algorithm=algorithm, public=key.public, spki=key.spki,
-        )  # fmt: skip
-        vault.write(f"{Material.DKIM}/{domain}/{label}", key.private_pem)
-        writer.append(fact)
-        minted.append(fact)
+        minted.append(mint_sealed(vault, domain, algorithm, writer.clock()))
+        writer.append(minted[-1])
     return minted
+
+
+def mint_sealed(vault: Vault, domain: str, algorithm: str, now: datetime) -> Minted:
+    """A new key whose private half is in the vault; the fact that the ledger is to name it with."""
+    key = mint(algorithm)
+    label = selector(key, now)
+    vault.write(f"{Material.DKIM}/{domain}/{label}", key.private_pem)
+    return Minted(
+        material=Material.DKIM, owner=domain, label=label,
+        algorithm=algorithm, public=key.public, spki=key.spki,
+    )  # fmt: skip
 
 
 def _record_public(private: RSAPrivateKey | Ed25519PrivateKey) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +22,7 @@ from mxfleet.errors import StateError, StateMissing
 from mxfleet.fleet.model import Fleet
 from mxfleet.fleet.signing import Signing
 from mxfleet.keys.facts import AnyFact, Entry, Opened
-from mxfleet.keys.needs import missing_in
+from mxfleet.keys.needs import missing_in, sending_domains
 from mxfleet.keys.state import Fold, State, fold, fold_all
 
 Clock = Callable[[], datetime]
@@ -84,8 +84,14 @@ def read_signing(directory: Path) -> Signing:
 
 
 def signing_for(fleet: Fleet, root: Path = Path()) -> Signing:
-    """As `read_signing`, complete for this fleet, else StateMissing with what is missing and what makes it."""
+    """As `read_signing`, of this fleet's domains only and complete for them, else StateMissing with what is missing."""
     signing = read_signing(root / fleet.state_directory)
+    domains = sending_domains(fleet)
+    signing = replace(
+        signing,
+        dkim=tuple(key for key in signing.dkim if key.domain in domains),
+        called=tuple(key for key in signing.called if key.domain in domains),
+    )
     for sentence, remedy in missing_in(fleet, signing):
         raise StateMissing(sentence, hint=remedy)
     return signing

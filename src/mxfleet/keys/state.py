@@ -19,7 +19,7 @@ from mxfleet.keys.facts import (
     RecordsRemoved,
     RotationWished,
 )
-from mxfleet.keys.lifecycle import KeyState, Material, refuse_step
+from mxfleet.keys.lifecycle import LIVE, KeyState, Material, refuse_step
 
 Value = tuple[str, str, str]
 """A DNS value that we wrote: owner name, type, value."""
@@ -54,6 +54,12 @@ class KeyView:
     def id(self) -> str:
         """Its name in ledger and vault."""
         return f"{self.material}/{self.owner}/{self.label}"
+
+    @property
+    def on_nodes(self) -> bool:
+        """Whether a node may have had it and its signature still counts."""
+        waits = self.called and self.state in (KeyState.STANDBY, KeyState.READY)
+        return waits or self.state in LIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,12 +59,12 @@ def test_init_as_json_names_the_keys(capsys: pytest.CaptureFixture[str]) -> None
 def test_status_says_where_each_key_is_and_what_it_waits_for(capsys: pytest.CaptureFixture[str]) -> None:
     main(["dkim", "init", "--fleet", LAB])
     capsys.readouterr()
-    assert main(["dkim", "status", "--fleet", LAB]) == 0
+    assert main(["dkim", "status", "--ledger", "--fleet", LAB]) == 0
     said = capsys.readouterr().out
     assert said.count("minted     since ") == 4
     assert "mxfleet dns apply publishes it" in said
     assert "has no active key: its mail would leave unsigned" in said
-    assert main(["dkim", "status", "--fleet", LAB, "--json"]) == 0
+    assert main(["dkim", "status", "--ledger", "--fleet", LAB, "--json"]) == 0
     assert {key["state"] for key in json.loads(capsys.readouterr().out)["keys"]} == {"minted"}
 
 

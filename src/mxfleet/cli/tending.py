@@ -1,0 +1,218 @@
+"""Tending keys for real: nodes by ssh, name servers by question, the zones by their providers, deploys by pyinfra."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mxfleet.dns.providers.protocol import Provider
+from mxfleet.errors import DeployError, DnsError, StateMissing
+from mxfleet.fleet import Fleet
+from mxfleet.keys.facts import Minted
+from mxfleet.keys.ledger import Clock, Writer, wall_clock, writing
+from mxfleet.keys.rotation import Call, Mint, Permitted, Wait
+from mxfleet.keys.sight import NodeSight, parse_node
+from mxfleet.keys.state import State
+from mxfleet.keys.tending import Book, Tended, tend
+from mxfleet.keys.vault import Vault
+
+REPORT = "/opt/mxfleet/current/venv/bin/mxd signing"
+PAUSE = 1.0
+PATIENCE = 30.0
+OURS = ("smtp", "tls")
+"""The roles that a deploy for the sake of keys may change; anything else waits for who changed the inventory."""
+
+
+@dataclass(slots=True)
+class Live:
+    """The effects of tending on a real fleet."""
+
+    fleet: Fleet
+    inventory: Path
+    root: Path
+    vault: Vault
+    providers: dict[str, Provider]
+    clock: Clock = wall_clock
+    deploys: bool = True
+    unreachable: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fleet: Fleet, inventory: Path, root: Path, *, deploys: bool = True) -> "Live":
+        """With the credentials that the fleet names; raises StateMissing where one is not there."""
+        from mxfleet.dns.publish import providers_for
+
+        vault = Vault.of(fleet, root)
+        providers = providers_for(fleet, vault, os.environ, root)
+        return cls(fleet, inventory, root, vault, providers, deploys=deploys)
+
+    def nodes(self) -> tuple[NodeSight, ...]:
+        """All nodes at once."""
+        seen = look_at_nodes(self.fleet)
+        self.unreachable = {node.node: node.problem for node in seen if node.problem}
+        return seen
+
+    def dissent(self, state: State) -> dict[str, tuple[str, ...]]:
+        """Every address of every authoritative server."""
+        from mxfleet.dns.key_sights import dissent
+
+        return dissent(self.fleet, state)
+
+    def mint(self, owner: str, algorithm: str) -> Minted:
+        """Sealed in the vault before it is named."""
+        from mxfleet.keys.dkim import mint_sealed
+
+        return mint_sealed(self.vault, owner, algorithm, self.clock())
+
+    def publish(self, book: Book) -> int:
+        """Keys' records only."""
+        from mxfleet.dns.publish import publish_keys
+
+        if not isinstance(book, Writer):
+            raise TypeError("records are written on the strength of the ledger on disk")
+        return publish_keys(self.fleet, book, self.providers)
+
+    def deploy(self, nodes: Sequence[str]) -> str:
+        """A deploy without the nodes that cannot be reached; refused where it would change more than keys."""
+        if not self.deploys:
+            return f"{', '.join(nodes)}: not what the ledger says; next: mxfleet deploy"
+        from mxfleet.cli.deploy import run
+        from mxfleet.cli.drift import compare, included
+
+        try:
+            found = compare(self.fleet, included(self.fleet, self.unreachable))
+            others = [(name, d) for name, items in found.items() for d in items if d.role not in OURS]
+            if others:
+                name, other = others[0]
+                return f"{name} differs in more than keys ({other}); next: mxfleet drift, mxfleet deploy"
+            narration = run(self.fleet, self.inventory, self.unreachable, quiet=True)
+            return narration.error().message if narration.failed else ""
+        except (DeployError, StateMissing) as error:
+            return error.message
+
+
+def look_at_nodes(fleet: Fleet) -> tuple[NodeSight, ...]:
+    """What every node has and signs with."""
+    from mxfleet.cli.status import ask_by_ssh
+
+    ask = ask_by_ssh(fleet)
+
+    def look(node: Any) -> NodeSight:  # noqa: ANN401  (mxfleet.fleet.Node)
+        output, problem = ask(node, REPORT)
+        return NodeSight(node.name, problem=problem) if problem else parse_node(node.name, output)
+
+    with ThreadPoolExecutor(max(1, len(fleet.nodes))) as pool:
+        return tuple(pool.map(look, fleet.nodes))
+
+
+def run_once(live: Live, by: str) -> Tended:
+    """One run, with the ledger held."""
+    from mxfleet.keys.needs import sending_domains
+
+    with writing(live.root / live.fleet.state_directory, live.clock, by, live.fleet.name) as writer:
+        return tend(writer, live, live.fleet.policy.keys, sending_domains(live.fleet))
+
+
+def run_until_quiet(
+    live: Live,
+    by: str,
+    seconds: float,
+    say: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Tended:
+    """Runs until nothing more can be done within `seconds`; the last one's result."""
+    end = time.monotonic() + seconds
+    while True:
+        tended = run_once(live, by)
+        for sentence in done(tended):
+            say(sentence)
+        left = end - time.monotonic()
+        soon = [w for w in tended.decision.waits if not w.until or _seconds(w.until, live.clock()) <= left]
+        if left <= 0 or not (tended.busy or soon):
+            return tended
+        sleep(0 if tended.busy else min(PAUSE, left))
+
+
+def done(tended: Tended) -> Iterator[str]:
+    """What a run did, a sentence each."""
+    yield from (_step(step) for step in tended.decision.steps)
+    if tended.records:
+        yield f"{tended.records} key records changed in DNS"
+    if tended.deployed:
+        yield tended.trouble or f"deployed to {', '.join(tended.deployed)}"
+
+
+def waiting(tended: Tended, now: datetime) -> list[str]:
+    """What keeps keys where they are, a sentence each."""
+    return [_wait(wait, now) for wait in tended.decision.waits]
+
+
+def stuck(tended: Tended) -> bool:
+    """Whether something other than time, and the spares that rest, keeps a key from its next step."""
+    return bool(tended.trouble) or any(
+        wait.until is None and not wait.reason.startswith("spare") for wait in tended.decision.waits
+    )
+
+
+def as_values(tended: Tended) -> dict[str, Any]:
+    """For --json."""
+    return {
+        "done": list(done(tended)),
+        "records": tended.records,
+        "deployed": list(tended.deployed),
+        "trouble": tended.trouble,
+        "waiting": [wait_values(wait) for wait in tended.decision.waits],
+    }
+
+
+def wait_values(wait: Wait) -> dict[str, Any]:
+    """One reason, for --json."""
+    until = wait.until.isoformat() if wait.until else None
+    return {"domain": wait.key.owner, "selector": wait.key.label, "reason": wait.reason, "until": until}
+
+
+def refused(call: Callable[[], int]) -> str:
+    """Why a change of the zones was refused, or nothing."""
+    try:
+        call()
+    except DnsError as error:
+        return str(error)
+    return ""
+
+
+def waits_of(tended_waits: Iterable[Wait], now: datetime) -> dict[str, str]:
+    """Key id → what it waits for."""
+    return {wait.key.id: _reason(wait, now) for wait in tended_waits}
+
+
+def _step(step: Permitted) -> str:
+    match step:
+        case Mint(owner, algorithm):
+            return f"a new {algorithm} key for {owner}"
+        case Call(key):
+            return f"{key.label} of {key.owner}: called, nodes get it"
+    return f"{step.key.label} of {step.key.owner}: {step.key.state} → {step.state}"
+
+
+def _wait(wait: Wait, now: datetime) -> str:
+    return f"{wait.key.label} of {wait.key.owner} stays {wait.key.state}: {_reason(wait, now)}"
+
+
+def _reason(wait: Wait, now: datetime) -> str:
+    if not wait.until:
+        return wait.reason
+    return f"{wait.reason}, from {wait.until:%Y-%m-%d %H:%M:%S} UTC (in {_span(_seconds(wait.until, now))})"
+
+
+def _seconds(until: datetime, now: datetime) -> float:
+    return (until - now).total_seconds()
+
+
+def _span(seconds: float) -> str:
+    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{max(seconds, 0):.0f} s"
