@@ -24,8 +24,8 @@ class Part:
 PYTEST = ("pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-o", "junit_family=xunit2")
 PARTS = (
     Part("check", ("mxfleet", "check")),
-    Part("contract", (*PYTEST, "tests/contract")),
     Part("lab up", ("mxfleet", "lab", "up", "--fleet", "inventories/lab.py")),
+    Part("contract", (*PYTEST, "tests/contract"), needs="lab up"),
     Part("fleet", (*PYTEST, "tests/fleet", "--fleet", "inventories/lab.py"), needs="lab up"),
     Part("lab", (*PYTEST, "tests/lab"), needs="lab up"),
     Part("lab down", ("mxfleet", "lab", "down")),
