@@ -15,7 +15,7 @@ from mxfleet.mxd.deliver import Deliverer
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dialogue import Attempt
 from mxfleet.mxd.health import Health
-from mxfleet.mxd.resolver import Resolver
+from mxfleet.mxd.resolver import Resolver, RoutingResolver
 from mxfleet.mxd.route import Router
 from mxfleet.mxd.spool.protocol import Lease, Notice, Result
 
@@ -37,7 +37,9 @@ class Courier:
         self._wake = wake
         self._owner = desk.settings.node.name
         self._limits = desk.settings.delivery
-        self._router = Router(desk.settings, Resolver(self._limits.resolver), desk.configuration.passwords)
+        self._resolver = Resolver(self._limits.resolver)
+        dns = RoutingResolver(self._resolver)
+        self._router = Router(desk.settings, dns, desk.configuration.passwords)
         self._deliverer = Deliverer(desk, self._router)
         self._admin = Admin(desk, health, self.look)
         self._running: dict[int, tuple[Lease, asyncio.Task[None]]] = {}
@@ -228,6 +230,7 @@ class Courier:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
         await self._deliverer.close()
+        await self._resolver.close()
         with contextlib.suppress(SpoolError):
             await self._spool.release(self._owner, time.time())
 

@@ -2,7 +2,7 @@
 
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import dns.flags
 import dns.message
@@ -10,8 +10,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from mxfleet.mxd import resolver
-from mxfleet.mxd.resolver import Resolver
+from mxfleet.mxd.resolver import Resolver, RoutingResolver
 from mxfleet.mxd.route import DNS_TROUBLE, NO_DOMAIN, Unroutable
 
 ZONE = {
@@ -48,34 +47,36 @@ def server() -> Iterator[str]:
         udp.shutdown()
 
 
-async def test_mx_records_come_with_their_preference(server: str) -> None:
-    assert sorted(await Resolver(server).mx("peer.test")) == [(10, "a.peer.test."), (20, "b.peer.test.")]
-    assert await Resolver(server).mx("null.test") == [(0, ".")]
+@pytest.fixture
+async def routing(server: str) -> AsyncIterator[RoutingResolver]:
+    resolver = Resolver(server, patience=0.5)
+    yield RoutingResolver(resolver)
+    await resolver.close()
 
 
-async def test_no_record_is_not_no_answer(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolver, "PATIENCE", 0.5)
-    here = Resolver(server)
-    assert await here.mx("half.test") == []
-    for name, reply in (("gone.test", NO_DOMAIN), ("broken.test", DNS_TROUBLE)):
+async def test_mx_records_come_with_their_preference(routing: RoutingResolver) -> None:
+    assert sorted(await routing.mx("peer.test")) == [(10, "a.peer.test"), (20, "b.peer.test")]
+    assert await routing.mx("null.test") == [(0, "")]
+
+
+async def test_no_record_is_not_no_answer(routing: RoutingResolver) -> None:
+    assert await routing.mx("half.test") == []
+    for name, reply in (("gone.test", NO_DOMAIN), ("broken.test", DNS_TROUBLE), ("a..b", NO_DOMAIN)):
         with pytest.raises(Unroutable) as refused:
-            await here.mx(name)
+            await routing.mx(name)
         assert refused.value.reply == reply
 
 
-async def test_both_families_are_asked_and_one_that_fails_hides_nothing(
-    server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resolver, "PATIENCE", 0.5)
-    here = Resolver(server)
-    assert await here.addresses("a.peer.test") == ["2001:db8::1", "192.0.2.1"]
-    assert await here.addresses("half.test") == ["192.0.2.2"]
+async def test_both_families_are_asked_and_one_that_fails_hides_nothing(routing: RoutingResolver) -> None:
+    assert await routing.addresses("a.peer.test") == ["2001:db8::1", "192.0.2.1"]
+    assert await routing.addresses("half.test") == ["192.0.2.2"]
     with pytest.raises(Unroutable):
-        await here.addresses("broken.test")
+        await routing.addresses("broken.test")
 
 
-async def test_a_server_that_is_not_there_is_trouble_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolver, "PATIENCE", 0.3)
+async def test_a_server_that_is_not_there_is_trouble_and_soon() -> None:
+    resolver = Resolver("127.0.0.1:1", patience=0.3)
     with pytest.raises(Unroutable) as refused:
-        await Resolver("127.0.0.1:1").mx("peer.test")
+        await RoutingResolver(resolver).mx("peer.test")
+    await resolver.close()
     assert refused.value.reply == DNS_TROUBLE

@@ -1,0 +1,6 @@
+"""The local validating resolver, asked asynchronously: wire, channel, cache, client; routing for the courier."""
+
+from mxfleet.mxd.resolver.client import PATIENCE, Resolver, place
+from mxfleet.mxd.resolver.routing import RoutingResolver
+
+__all__ = ["PATIENCE", "Resolver", "RoutingResolver", "place"]

@@ -1,0 +1,44 @@
+"""What the DNS said, for as long as it said, within bounds."""
+
+from collections.abc import Callable
+from typing import Final
+
+from mxfleet.mail.questions import Question, Response, TempError
+from mxfleet.mxd.resolver.wire import Message
+
+LONGEST: Final = 3600  # seconds; the resolver behind us keeps things longer
+TROUBLE: Final = 5  # seconds for which nobody asks again what got no answer (RFC 2308 §7: at most 300)
+SIZE: Final = 20_000  # questions
+
+
+class Cache:
+    """Answers by question; the oldest goes first when there is no more room."""
+
+    def __init__(self, clock: Callable[[], float], size: int = SIZE) -> None:
+        """`clock` in seconds, monotonic."""
+        self._clock = clock
+        self._size = size
+        self._kept: dict[Question, tuple[Response, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, question: Question) -> Response | None:
+        """The answer while it holds."""
+        found = self._kept.get(question)
+        if found is None:
+            return None
+        if found[1] <= self._clock():
+            del self._kept[question]
+            return None
+        return found[0]
+
+    def put(self, question: Question, message: Message) -> None:
+        """Keep an answer for as long as it says; a TTL of nought keeps nothing."""
+        seconds = TROUBLE if isinstance(message.response, TempError) else min(message.seconds, LONGEST)
+        if seconds <= 0:
+            return
+        self._kept.pop(question, None)
+        self._kept[question] = (message.response, self._clock() + seconds)
+        while len(self._kept) > self._size:
+            del self._kept[next(iter(self._kept))]
