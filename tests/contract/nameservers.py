@@ -1,4 +1,4 @@
-"""Private Knot and BIND processes on loopback, each in its own directory, ended by their process id."""
+"""Private Knot, BIND and PowerDNS processes on loopback, each in its own directory, ended by their process id."""
 
 import base64
 import os
@@ -17,6 +17,7 @@ import dns.tsig
 
 from mxfleet.lab import packages
 from mxfleet.lab.image import cache_directory, ready
+from tests.contract import powerdns
 
 SECRET = base64.b64encode(b"a secret of thirty-two octets...").decode()
 KEY_NAME = "mxfleet."
@@ -75,15 +76,26 @@ def running(
     directory.mkdir(exist_ok=True)
     for name, text in zones.items():
         (directory / f"{name}.zone").write_text(text)
-    command = {"knot": _knot, "bind": _bind}[kind](directory, port, addresses, list(zones), transfers)
+    kinds = {"knot": _knot, "bind": _bind, "powerdns": _powerdns}
+    command = kinds[kind](directory, port, addresses, list(zones), transfers)
+    environment = powerdns.environment() if kind == "powerdns" else None
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=directory)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, cwd=directory, env=environment
+        )
         try:
             _wait_for(addresses[0], port, list(zones), process, log)
             yield Nameserver(kind, port, log, addresses[0])
         finally:
             process.terminate()
             process.wait(10)
+
+
+def _powerdns(
+    directory: Path, port: int, addresses: tuple[str, ...], zones: list[str], transfers: bool
+) -> list[str]:
+    assert transfers
+    return powerdns.command(directory, port, addresses, zones, (KEY_NAME, SECRET))
 
 
 def _knot(

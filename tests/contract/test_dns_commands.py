@@ -14,7 +14,7 @@ from mxfleet.dns.families import Family
 from mxfleet.dns.plan import Change
 from mxfleet.dns.providers.rfc2136 import Rfc2136Provider
 from mxfleet.dns.providers.transport import Server
-from mxfleet.dns.records import txt
+from mxfleet.dns.records import Record, txt
 from tests.contract import nameservers
 from tests.contract.nameservers import Nameserver, zone_text
 
@@ -135,3 +135,38 @@ def test_a_wrong_secret_is_one_line_and_is_not_shown(
         f"mxfleet: 127.0.0.1 port {knot.port} and we have different secrets for the key mxfleet.\n"
     )
     assert "d3Jvbmcg" not in said.out + said.err
+
+
+def test_a_plan_file_is_applied_as_it_was_approved_or_not_at_all(
+    knot: Nameserver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "plan.json"
+    assert main(["dns", "plan", "--out", str(saved)]) == 2
+    assert nameservers.SECRET not in saved.read_text()
+    assert main(["dns", "apply", "--plan", str(saved)]) == 0
+    capsys.readouterr()
+    assert main(["dns", "apply", "--plan", str(saved)]) == 1  # the zone is not what it was made for
+    assert re.match(r"mxfleet: the plan is [0-9a-f]+ now, not ", capsys.readouterr().err)
+
+
+def test_drift_looks_at_each_authoritative_server_too(
+    knot: Nameserver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["dns", "apply"])
+    capsys.readouterr()
+    assert main(["dns", "drift"]) == 0
+    assert "every authoritative server shows what the provider holds\n" in capsys.readouterr().out
+    provider = Rfc2136Provider(Server("127.0.0.1", knot.port, knot.key))
+    for record in (
+        Record("corp.test", "NS", "ns2.corp.test.", 300), Record("ns2.corp.test", "A", "127.0.0.2", 300)
+    ):  # fmt: skip
+        change = Change(None, record, Family.ADDRESS, "by hand")
+        provider.apply("corp.test", [change], provider.read("corp.test", ()))
+    stale = {"corp.test": zone_text("corp.test")}
+    with nameservers.running("knot", tmp_path / "second", stale, addresses=("127.0.0.2",), port=knot.port):
+        assert main(["dns", "drift", "--json"]) == 2
+    said = json.loads(capsys.readouterr().out)
+    assert said["pending"] is False
+    assert {(lag["server"], lag["says"], lag["serial"]) for lag in said["servers"]} == {
+        ("ns2.corp.test", "does not have it", 1)
+    }

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +11,11 @@ import typer
 
 if TYPE_CHECKING:
     from mxfleet.dns.activation import Activation
+    from mxfleet.fleet import Fleet
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
+SPF_GUARD = "spf-limits"
 ROOT = Path(__file__).resolve().parents[3]
 FleetOption = Annotated[Path | None, typer.Option("--fleet", help="inventory; else MXFLEET_FLEET")]
 JsonOption = Annotated[bool, typer.Option("--json", help="the result as JSON on standard output")]
@@ -23,6 +26,8 @@ AdoptOption = Annotated[
 ForceOption = Annotated[
     list[str] | None, typer.Option("--force", metavar="GUARD", help="let this guard pass")
 ]
+OutOption = Annotated[Path | None, typer.Option("--out", help="write the plan here, for `apply --plan`")]
+PlanOption = Annotated[Path | None, typer.Option("--plan", help="apply this plan file, or nothing")]
 ExpectOption = Annotated[str, typer.Option("--expect", metavar="CHECKSUM", help="apply this plan or none")]
 WaitOption = Annotated[float, typer.Option("--wait", help="seconds to wait for servers to show new keys")]
 
@@ -37,9 +42,11 @@ def plan(
     fleet_file: FleetOption = None,
     zone: ZoneOption = None,
     adopt: AdoptOption = False,
+    out: OutOption = None,
     json_output: JsonOption = False,
 ) -> int:
     """Show what `apply` would change; exit 2 where it would."""
+    from mxfleet.dns.plan_file import write
     from mxfleet.dns.plan_text import plan_text
     from mxfleet.dns.publish import make_plan, providers_for
     from mxfleet.fleet.load import load
@@ -50,6 +57,8 @@ def plan(
     state = read_state(ROOT / fleet.state_directory)
     providers = providers_for(fleet, Vault.of(fleet, ROOT), os.environ, ROOT)
     made = make_plan(fleet, state, providers, zones=zone or (), adopt=adopt).plan
+    if out:
+        write(out, made, zones=tuple(zone or ()), adopt=adopt)
     if json_output:
         advice = [{"record": str(item.record), "why": item.why} for item in made.advice]
         facts = {"checksum": made.checksum, "pending": made.pending, **made.as_json(), "advice": advice}
@@ -66,11 +75,13 @@ def apply(
     adopt: AdoptOption = False,
     force: ForceOption = None,
     expect: ExpectOption = "",
+    plan_file: PlanOption = None,
     wait: WaitOption = 30.0,
     json_output: JsonOption = False,
 ) -> int:
     """Make the records what the fleet wants, then make keys active that all servers show; exit 2 while one waits."""
     from mxfleet.dns.activation import activate_visible
+    from mxfleet.dns.plan_file import read
     from mxfleet.dns.plan_text import plan_text
     from mxfleet.dns.publish import apply_plan, make_plan, providers_for, written_keys
     from mxfleet.fleet.load import load
@@ -78,12 +89,22 @@ def apply(
     from mxfleet.keys.vault import Vault
 
     fleet = load(fleet_file, os.environ, ROOT)
+    _refuse_unevaluable(fleet, force or ())
+    if plan_file:
+        saved = read(plan_file, fleet.name)
+        zone, adopt, expect = list(saved.zones), saved.adopt, saved.checksum
     providers = providers_for(fleet, Vault.of(fleet, ROOT), os.environ, ROOT)
     with writing(ROOT / fleet.state_directory, wall_clock, "mxfleet dns apply", fleet.name) as writer:
         planned = make_plan(fleet, writer.state, providers, zones=zone or (), adopt=adopt)
         if not json_output:
             print(plan_text(planned.plan, _painter()), end="", flush=True)
-        changed = apply_plan(planned, writer, providers, forced=force or (), expect=expect)
+        changed = apply_plan(
+            planned,
+            writer,
+            providers,
+            forced=[name for name in force or () if name != SPF_GUARD],
+            expect=expect,
+        )
         if not json_output:
             print(f"done: {changed} changes made" if changed else "nothing to do", flush=True)
         activation = activate_visible(fleet, writer, rewritten=written_keys(planned.plan), patience=wait)
@@ -93,6 +114,59 @@ def apply(
     else:
         print(activation_text(activation), end="")
     return 2 if activation.waiting else 0
+
+
+@app.command()
+def drift(fleet_file: FleetOption = None, zone: ZoneOption = None, json_output: JsonOption = False) -> int:
+    """Wanted against the provider, the provider against each authoritative server; exit 2 where they differ."""
+    from mxfleet.dns.drift import by_server, lagging
+    from mxfleet.dns.plan_text import plan_text
+    from mxfleet.dns.publish import make_plan, providers_for
+    from mxfleet.fleet.load import load
+    from mxfleet.keys.ledger import read_state
+    from mxfleet.keys.vault import Vault
+
+    fleet = load(fleet_file, os.environ, ROOT)
+    state = read_state(ROOT / fleet.state_directory)
+    providers = providers_for(fleet, Vault.of(fleet, ROOT), os.environ, ROOT)
+    planned = make_plan(fleet, state, providers, zones=zone or ())
+    lags = lagging(fleet, planned)
+    if json_output:
+        servers = [
+            {
+                "server": lag.authority.name,
+                "address": lag.authority.address,
+                "record": str(lag.record),
+                "says": lag.says,
+                "serial": lag.serial,
+            }
+            for lag in lags
+        ]
+        print(
+            json.dumps(
+                {"pending": planned.plan.pending, **planned.plan.as_json(), "servers": servers}, indent=2
+            )
+        )
+    else:
+        print(plan_text(planned.plan, _painter()), end="")
+        for server, lacking in by_server(lags).items():
+            print(f"! {server} differs from the provider in {len(lacking)} records, e.g. {lacking[0]}")
+        if not lags:
+            print("every authoritative server shows what the provider holds")
+    return 2 if planned.plan.pending or lags else 0
+
+
+def _refuse_unevaluable(fleet: "Fleet", forced: Collection[str]) -> None:
+    """SPF records with terms of others are evaluated before they are published."""
+    from mxfleet.dns.spf_limits import by_resolver, spf_problems
+    from mxfleet.errors import GuardRefused
+
+    if SPF_GUARD in forced:
+        return
+    for domain, sentence in spf_problems(fleet, by_resolver):
+        raise GuardRefused(
+            f"{SPF_GUARD}: {domain}: {sentence}", hint=f"if that is what you want: --force {SPF_GUARD}"
+        )
 
 
 def activation_text(activation: "Activation") -> str:

@@ -91,7 +91,7 @@ def look(sought: Sought, authority: Authority, ask: Ask = ask_server) -> Sight:
     verdict = judge(answer, sought)
     if verdict is Verdict.SHOWN:
         return Sight(authority, verdict)
-    return Sight(authority, verdict, _serial(sought.zone, authority, ask))
+    return Sight(authority, verdict, serial_of(sought.zone, authority, ask))
 
 
 def judge(answer: dns.message.Message, sought: Sought) -> Verdict:
@@ -109,7 +109,8 @@ def question(name: str, kind: str) -> dns.message.QueryMessage:
     return dns.message.make_query(name, kind, flags=0, use_edns=0, payload=PAYLOAD)
 
 
-def _serial(zone: str, authority: Authority, ask: Ask) -> int | None:
+def serial_of(zone: str, authority: Authority, ask: Ask) -> int | None:
+    """The serial of the zone as that server has it, None where it does not say."""
     try:
         answer = ask(question(zone, "SOA"), authority.address, authority.port)
     except (OSError, dns.exception.DNSException):

@@ -4,21 +4,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from mxfleet.dns.families import Family, selector_name
-from mxfleet.dns.records import Record, address, by_name, mx, pointer, txt
+from mxfleet.dns.records import address, by_name, mx, pointer, txt
+from mxfleet.dns.transport_records import transport_records
+from mxfleet.dns.wanted import Wanted
 from mxfleet.fleet.model import Domain, Fleet
 from mxfleet.keys.dkim import REVOKED_TEXT, record_text
 from mxfleet.keys.lifecycle import ADVERTISED, WITHDRAWN
 from mxfleet.keys.needs import server_names
 from mxfleet.keys.state import KeyView, State
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A record that shall be, the family that it belongs to, and why, in a few words."""
-
-    record: Record
-    family: Family
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +43,7 @@ def all_wanted(fleet: Fleet, state: State) -> Iterator[Wanted]:
     """Every record that the fleet wants, whatever zone it belongs into."""
     yield from _hosts(fleet)
     yield from _pointers(fleet)
+    yield from transport_records(fleet, state)
     for domain in fleet.domains:
         yield from _parked(fleet, domain) if domain.parked else _mail_domain(fleet, domain)
     domains, zones = {domain.name for domain in fleet.domains}, {zone.name for zone in fleet.zones}
@@ -58,13 +52,16 @@ def all_wanted(fleet: Fleet, state: State) -> Iterator[Wanted]:
             yield from _dkim(fleet, key)
 
 
-def sender_policy(fleet: Fleet) -> bytes:
-    """The SPF record of a sending domain: the nodes' own addresses, from which all mail leaves; no lookup.
+def sender_policy(fleet: Fleet, domain: Domain | None = None) -> bytes:
+    """The SPF record of a sending domain: the nodes' own addresses, from which all mail leaves, need no lookup.
+
+    They come first, so that most checks end before the terms that need one.
 
     Where DMARC is enforced it ends in `~all`: with `-all`, receivers that look at SPF alone refuse forwarded
     mail before they see its DKIM signature (RFC 7489 §10.1); DMARC refuses the forged mail.
     """
     terms = [f"ip{a.version}:{a}" for a in fleet.peer_addresses]
+    terms += domain.also_send if domain else ()
     last = "-all" if fleet.policy.dmarc == "none" else "~all"
     return " ".join(["v=spf1", *terms, last]).encode("ascii")
 
@@ -103,18 +100,24 @@ def _mail_domain(fleet: Fleet, domain: Domain) -> Iterator[Wanted]:
         yield Wanted(
             mx(name, ttl, 20, node.hostname), Family.MX, "each node, should the service address fail"
         )
-    yield Wanted(txt(name, ttl, sender_policy(fleet)), Family.SPF, "mail leaves from the nodes")
-    policy = f"v=DMARC1; p={fleet.policy.dmarc}".encode("ascii")  # RFC 9989 §4.7; no pct, it is gone
+    yield Wanted(txt(name, ttl, sender_policy(fleet, domain)), Family.SPF, "mail leaves from the nodes")
+    policy = f"v=DMARC1; p={fleet.policy.dmarc}{_reports(fleet)}".encode(
+        "ascii"
+    )  # RFC 9989 §4.7; pct is gone
     yield Wanted(txt(f"_dmarc.{name}", ttl, policy), Family.DMARC, "what is unaligned is not ours")
 
 
 def _parked(fleet: Fleet, domain: Domain) -> Iterator[Wanted]:
     name, ttl = domain.name, fleet.policy.record_ttl
-    reject = b"v=DMARC1; p=reject; sp=reject; np=reject"
+    reject = f"v=DMARC1; p=reject; sp=reject; np=reject{_reports(fleet)}".encode("ascii")
     yield Wanted(mx(name, ttl, 0, ""), Family.MX, "parked: takes no mail (RFC 7505)")
     yield Wanted(txt(name, ttl, b"v=spf1 -all"), Family.SPF, "parked: sends no mail")
     yield Wanted(txt(f"_dmarc.{name}", ttl, reject), Family.DMARC, "parked: sends no mail")
     yield Wanted(txt(f"*._domainkey.{name}", ttl, REVOKED_TEXT), Family.DKIM, "parked: no key signs for it")
+
+
+def _reports(fleet: Fleet) -> str:
+    return f"; rua=mailto:{fleet.policy.reports}" if fleet.policy.reports else ""
 
 
 def _dkim(fleet: Fleet, key: KeyView) -> Iterator[Wanted]:

@@ -39,16 +39,34 @@ class OurNames:
     hosts: frozenset[str]
     reverse: frozenset[str]
     selectors: frozenset[str]
+    policy_hosts: frozenset[str] = frozenset()
+    authorisations: frozenset[str] = frozenset()
 
     @property
     def all(self) -> frozenset[str]:
         """Every name that must not be an alias (RFC 1034 §3.6.2: nothing stands beside a CNAME)."""
-        return self.domains | self.hosts | self.reverse | self.selectors | self.dmarc
+        places = self.domains | self.hosts | self.reverse | self.selectors | self.dmarc | self.tls_reports
+        return places | self.policies | self.policy_hosts | self.tlsa | self.authorisations
 
     @property
     def dmarc(self) -> frozenset[str]:
         """The names of DMARC records."""
         return frozenset(f"_dmarc.{domain}" for domain in self.domains)
+
+    @property
+    def tls_reports(self) -> frozenset[str]:
+        """Where TLS reporting is announced (RFC 8460 §3): for each domain, and each host that has TLSA records."""
+        return frozenset(f"_smtp._tls.{name}" for name in self.domains | self.hosts)
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """Where MTA-STS policies are announced (RFC 8461 §3.1)."""
+        return frozenset(f"_mta-sts.{domain}" for domain in self.domains)
+
+    @property
+    def tlsa(self) -> frozenset[str]:
+        """Where the exchanges' keys are bound (RFC 6698 §3)."""
+        return frozenset(f"_25._tcp.{host}" for host in self.hosts)
 
 
 def our_names(fleet: Fleet, state: State) -> OurNames:
@@ -60,6 +78,22 @@ def our_names(fleet: Fleet, state: State) -> OurNames:
         hosts=frozenset(server_names(fleet)),
         reverse=frozenset(address.reverse_pointer for address in (*fleet.peer_addresses, *service)),
         selectors=frozenset((*(selector_name(k.owner, k.label) for k in state.dkim()), *parked)),
+        policy_hosts=frozenset(f"mta-sts.{domain.name}" for domain in fleet.domains if not domain.parked)
+        if fleet.policy.mta_sts != "none"
+        else frozenset(),
+        authorisations=frozenset(authorisation_names(fleet)),
+    )
+
+
+def authorisation_names(fleet: Fleet) -> tuple[str, ...]:
+    """Where the mailbox's domain agrees to get the reports of other domains (RFC 9990 §4)."""
+    mailbox = fleet.policy.reports.rpartition("@")[2]
+    if not mailbox:
+        return ()
+    return tuple(
+        f"{domain.name}._report._dmarc.{mailbox}"
+        for domain in fleet.domains
+        if domain.name != mailbox and not domain.name.endswith(f".{mailbox}")
     )
 
 
@@ -74,7 +108,11 @@ def family_of(record: Record, names: OurNames) -> Family | None:
         return Family.ALIAS
     if record.type == "MX" and record.name in names.domains:
         return Family.MX
-    if record.type in ("A", "AAAA") and record.name in names.hosts:
+    if record.type == "TLSA" and record.name in names.tlsa:
+        return Family.TLSA
+    if record.type == "CAA" and record.name in (names.hosts | names.policy_hosts) - names.domains:
+        return Family.CAA
+    if record.type in ("A", "AAAA") and record.name in names.hosts | names.policy_hosts:
         return Family.ADDRESS
     if record.type == "PTR" and record.name in names.reverse:
         return Family.PTR
@@ -86,6 +124,12 @@ def _text_family(record: Record, names: OurNames) -> Family | None:
         return Family.SPF
     if record.name in names.dmarc and record.octets.lower().startswith(b"v=dmarc1"):
         return Family.DMARC
+    if record.name in names.policies and record.octets.startswith(b"v=STSv1"):
+        return Family.MTA_STS
+    if record.name in names.tls_reports and record.octets.startswith(b"v=TLSRPTv1"):
+        return Family.TLS_RPT
+    if record.name in names.authorisations and record.octets.lower().startswith(b"v=dmarc1"):
+        return Family.REPORT
     return Family.DKIM if record.name in names.selectors else None
 
 

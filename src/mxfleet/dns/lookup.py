@@ -70,7 +70,7 @@ class DirectLookup:
 
 def lookup_for(fleet: Fleet, zone: Zone | None) -> Lookup:
     """A laboratory asks its own primary, which serves its root too; everybody else this machine's resolver."""
-    if fleet.laboratory and zone:
+    if fleet.laboratory and zone and zone.provider.server:
         return DirectLookup(zone.provider.server, zone.provider.port)
     return SystemLookup()
 

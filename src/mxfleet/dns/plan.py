@@ -17,9 +17,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mxfleet.dns.desired import Wanted
 from mxfleet.dns.families import Family, OurNames, family_of
 from mxfleet.dns.records import Identity, Record, by_name
+from mxfleet.dns.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +161,22 @@ def _sort_out(
 def _former_family(record: Record) -> Family:
     """The family of a value of ours at a name that the fleet no longer has."""
     if record.type == "TXT":
-        if "._domainkey." in record.name:
-            return Family.DKIM
-        return Family.DMARC if record.name.startswith("_dmarc.") else Family.SPF
-    return {"MX": Family.MX, "PTR": Family.PTR, "CNAME": Family.ALIAS}.get(record.type, Family.ADDRESS)
+        places = {
+            "._domainkey.": Family.DKIM,
+            "._report._dmarc.": Family.REPORT,
+            "._dmarc.": Family.DMARC,
+            "._mta-sts.": Family.MTA_STS,
+            "._smtp._tls.": Family.TLS_RPT,
+        }
+        return next((family for part, family in places.items() if part in f".{record.name}"), Family.SPF)
+    others = {
+        "MX": Family.MX,
+        "PTR": Family.PTR,
+        "CNAME": Family.ALIAS,
+        "TLSA": Family.TLSA,
+        "CAA": Family.CAA,
+    }
+    return others.get(record.type, Family.ADDRESS)
 
 
 def _with_ttl(item: Wanted, shared: dict[tuple[str, str], int]) -> Wanted:

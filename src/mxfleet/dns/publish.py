@@ -4,28 +4,28 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import dns.name
-import dns.tsig
-
 from mxfleet.dns.activation import PATIENCE, Activation, activate_visible
 from mxfleet.dns.desired import desired, zone_of
 from mxfleet.dns.families import Family, our_names, selector_name
 from mxfleet.dns.guards import refuse_unsafe
+from mxfleet.dns.hosting import providers_for
 from mxfleet.dns.plan import Plan, ZonePlan, plan_zone
 from mxfleet.dns.providers.protocol import Provider, Snapshot
-from mxfleet.dns.providers.rfc2136 import Rfc2136Provider
-from mxfleet.dns.providers.transport import Server
 from mxfleet.dns.records import Identity
 from mxfleet.errors import DnsError, FleetError, PlanStale
-from mxfleet.fleet.model import Fleet, Zone
+from mxfleet.fleet.model import Fleet
 from mxfleet.keys.facts import Moved, RecordsIntended, RecordsRemoved
 from mxfleet.keys.ledger import Clock, Writer, writing
 from mxfleet.keys.lifecycle import KeyState
-from mxfleet.keys.secrets import resolve
 from mxfleet.keys.state import State
 from mxfleet.keys.vault import Vault
 
 Providers = Mapping[str, Provider]
+
+__all__ = [
+    "KEY_FAMILIES", "Planned", "Published", "apply_plan", "make_plan", "ours_in", "providers_for", "publish",
+    "publish_keys", "written_keys",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,6 @@ class Published:
     plan: Plan
     changes: int
     activation: Activation
-
-
-def providers_for(
-    fleet: Fleet, vault: Vault, environment: Mapping[str, str], root: Path = Path()
-) -> dict[str, Provider]:
-    """Zone name → provider with its credentials; raises StateMissing where a secret is not there."""
-    return {zone.name: _provider(zone, vault, environment, root) for zone in fleet.zones}
 
 
 def make_plan(
@@ -192,13 +185,3 @@ def _refuse_disputed(plan: Plan) -> None:
             f"{disputed[0].record} was not written by mxfleet{more}: nothing was changed",
             hint="mxfleet dns plan shows all; with --adopt they are replaced",
         )
-
-
-def _provider(zone: Zone, vault: Vault, environment: Mapping[str, str], root: Path) -> Provider:
-    how = zone.provider
-    secret = resolve(how.key, vault, environment, root).decode("ascii", "replace").strip()
-    try:
-        key = dns.tsig.Key(how.key_name, secret, how.algorithm)
-    except ValueError as error:  # binascii.Error is one
-        raise DnsError(f"the TSIG secret for zone {zone.name} is not base64: {error}") from error
-    return Rfc2136Provider(Server(how.server, how.port, key))

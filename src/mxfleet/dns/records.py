@@ -74,6 +74,16 @@ def mx(name: str, ttl: int, preference: int, target: str) -> Record:
     return Record(name, "MX", f"{preference} {target}.", ttl)
 
 
+def tlsa(host: str, port: int, ttl: int, spki: str) -> Record:
+    """A TLSA record `3 1 1` (RFC 7671 §5.1): the SHA-256 (hex) of the server's own public key."""
+    return Record(f"_{port}._tcp.{host}", "TLSA", f"3 1 1 {spki}", ttl)
+
+
+def caa(name: str, ttl: int, tag: str, value: str) -> Record:
+    """A CAA record (RFC 8659 §4), not critical."""
+    return Record(name, "CAA", f'0 {tag} "{value}"', ttl)
+
+
 def pointer(value: Address, ttl: int, target: str) -> Record:
     """The PTR record of an address."""
     return Record(value.reverse_pointer, "PTR", f"{target}.", ttl)

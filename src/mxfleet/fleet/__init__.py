@@ -3,10 +3,12 @@
 from mxfleet.fleet.inventory import hosts
 from mxfleet.fleet.model import (
     Account,
+    Acme,
     Address,
     Address4,
     Address6,
     Backup,
+    Cloudflare,
     Domain,
     Fleet,
     Network,
@@ -19,6 +21,7 @@ from mxfleet.fleet.model import (
     Ssh,
     Vault,
     Zone,
+    ZoneFile,
 )
 from mxfleet.fleet.policy import KeyPeriods, Policy, Retry
 from mxfleet.fleet.routes import Lmtp, Route, Smtp
@@ -26,10 +29,12 @@ from mxfleet.fleet.secrets import EnvSecret, FileSecret, Secret, SecretReference
 
 __all__ = [
     "Account",
+    "Acme",
     "Address",
     "Address4",
     "Address6",
     "Backup",
+    "Cloudflare",
     "Domain",
     "EnvSecret",
     "FileSecret",
@@ -52,5 +57,6 @@ __all__ = [
     "Ssh",
     "Vault",
     "Zone",
+    "ZoneFile",
     "hosts",
 ]

@@ -182,6 +182,13 @@ def periods(fleet: Fleet) -> Iterator[Problem]:
     """Periods of seconds are for a laboratory; in production they lose mail."""
     if fleet.policy.dmarc not in ("none", "quarantine", "reject"):
         yield f"policy.dmarc {fleet.policy.dmarc!r} is not none, quarantine or reject", "see RFC 9989 §4.7"
+    if fleet.policy.mta_sts not in ("none", "testing", "enforce"):
+        yield f"policy.mta_sts {fleet.policy.mta_sts!r} is not none, testing or enforce", "see RFC 8461 §3.2"
+    for name in ("reports", "tls_reports"):
+        address = getattr(fleet.policy, name)
+        local_part, _, domain = address.rpartition("@")
+        if address and not (LOCAL_PART.match(local_part) and is_hostname(domain)):
+            yield f"policy.{name} {address!r} is not an address", "e.g. reports@example.org"
     if fleet.policy.message_size < 1024 * 1024:
         yield (
             f"policy.message_size {fleet.policy.message_size} is under 1 MiB",

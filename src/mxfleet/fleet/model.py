@@ -54,12 +54,14 @@ class Domain:
     """A mail domain: its recipients (local parts) and where their mail goes.
 
     A parked domain has neither: it publishes that it neither sends nor receives (RFC 7505, `-all`, reject).
+    `also_send` are SPF terms for who else sends in its name, e.g. `include:_spf.example.net`.
     """
 
     name: str
     recipients: tuple[str, ...] = ()
     route: Route | None = None
     parked: bool = False
+    also_send: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,63 @@ class Rfc2136:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cloudflare:
+    """A zone hosted by Cloudflare; the token needs `Zone:DNS:Edit` for its zones and nothing else.
+
+    `address` is that of the API where it is not Cloudflare's own; `paid` raises the number of changes that one
+    batch may hold from 200 to 3,500. `server` and `port`, in a laboratory: whom to ask for names of servers.
+    """
+
+    token: SecretReference
+    address: str = ""
+    paid: bool = False
+    server: str = ""
+    port: int = 53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneFile:
+    """A zone kept as a file (RFC 1035 §5) on the operator's machine, for a server that loads it from there.
+
+    `server` and `port`, in a laboratory: whom to ask for names of servers.
+    """
+
+    path: Path
+    server: str = ""
+    port: int = 53
+
+
+Hosting = Rfc2136 | Cloudflare | ZoneFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Zone:
-    """A zone in which mxfleet publishes its records, and only those."""
+    """A zone in which mxfleet publishes its records, and only those.
+
+    `signed` says that it is signed with DNSSEC and its parent has the DS: only then TLSA records mean anything.
+    """
 
     name: str
-    provider: Rfc2136
+    provider: Hosting
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acme:
+    """Where certificates come from (RFC 8555): the directory, and the name that CAA records give its authority.
+
+    `trust` is a file with the root of the directory's own HTTPS certificate, where the system does not know it.
+    """
+
+    directory: str
+    issuer: str
+    contact: str = ""
+    trust: Path | None = None
+
+    @property
+    def secret(self) -> Secret:
+        """Where the vault keeps the account's key."""
+        return Secret("acme/account")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +217,7 @@ class Fleet:
     submission_hostname: str = ""
     accounts: tuple[Account, ...] = ()
     zones: tuple[Zone, ...] = ()
+    acme: Acme | None = None
     resolver: Resolver = field(default_factory=Resolver)
     ssh: Ssh = field(default_factory=Ssh)
     vault: Vault = field(default_factory=Vault)

@@ -32,7 +32,9 @@ class KeyPeriods:
 class Policy:
     """Limits of the service and the periods of its keys and records.
 
-    `message_size` is in octets; `record_ttl` in seconds; `workers` is processes, 0 for one per core.
+    `message_size` is in octets; `record_ttl` in seconds; `workers` is processes, 0 for one per core. `reports`
+    is where DMARC aggregate reports go (RFC 9990), `tls_reports` TLS reports (RFC 8460): addresses, or nothing.
+    `mta_sts` is `none`, `testing` or `enforce` (RFC 8461): its policy must be served by HTTPS before it is announced.
     """
 
     message_size: int = 50 * 1024 * 1024
@@ -40,6 +42,10 @@ class Policy:
     workers: int = 0
     record_ttl: int = HOUR
     dmarc: str = "reject"
+    reports: str = ""
+    tls_reports: str = ""
+    mta_sts: str = "none"
+    mta_sts_max_age: int = 7 * DAY
     retry: Retry = field(default_factory=Retry)
     keys: KeyPeriods = field(default_factory=KeyPeriods)
 

@@ -76,6 +76,13 @@ class Issued(Fact, frozen=True, tag="issued"):
     issuer: str
 
 
+class AccountMade(Fact, frozen=True, tag="acme-account"):
+    """An ACME account exists: its URL (RFC 8555 §7.3), and the directory that gave it; its key is in the vault."""
+
+    directory: str
+    url: str
+
+
 class RecordsIntended(Fact, frozen=True, tag="records-intended"):
     """These values are about to be written to or removed from a zone; written before it is touched.
 
@@ -101,6 +108,7 @@ AnyFact = (
     | Called
     | RotationWished
     | AuthorityMade
+    | AccountMade
     | Issued
     | RecordsIntended
     | RecordsRemoved

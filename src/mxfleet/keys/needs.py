@@ -19,6 +19,12 @@ def server_names(fleet: Fleet) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def exchanges(fleet: Fleet) -> tuple[str, ...]:
+    """The names that MX records point to, the preferred one first."""
+    nodes = (node.hostname for node in fleet.nodes) if fleet.service else ()
+    return tuple(dict.fromkeys((fleet.mx_hostname, *nodes)))
+
+
 def missing_in(fleet: Fleet, signing: Signing) -> Iterator[tuple[str, str]]:
     """What is missing, each as a sentence and the next command."""
     certified = {certificate.name for certificate in signing.certificates}

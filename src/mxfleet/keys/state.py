@@ -8,6 +8,7 @@ from mxfleet.errors import StateError
 from mxfleet.fleet.secrets import Secret
 from mxfleet.fleet.signing import CertificateView, DkimKey, Signing
 from mxfleet.keys.facts import (
+    AccountMade,
     AuthorityMade,
     Called,
     Entry,
@@ -19,7 +20,7 @@ from mxfleet.keys.facts import (
     RecordsRemoved,
     RotationWished,
 )
-from mxfleet.keys.lifecycle import LIVE, KeyState, Material, refuse_step
+from mxfleet.keys.lifecycle import ADVERTISED, LIVE, KeyState, Material, refuse_step
 
 Value = tuple[str, str, str]
 """A DNS value that we wrote: owner name, type, value."""
@@ -72,12 +73,24 @@ class State:
     authority: AuthorityMade | None = None
     records: Mapping[str, frozenset[Value]] = field(default_factory=dict)
     wishes: frozenset[tuple[str, str]] = frozenset()
+    acme_account: str = ""
 
     def dkim(self, domain: str | None = None) -> tuple[KeyView, ...]:
         """The DKIM keys of a domain, or of all, whatever their state."""
         return tuple(
             k for k in self.keys if k.material is Material.DKIM and (domain is None or k.owner == domain)
         )
+
+    def tls(self, name: str) -> tuple[KeyView, ...]:
+        """The TLS keys of a host name that have a life in DNS, whatever their state."""
+        return tuple(k for k in self.keys if k.material is Material.TLS and k.owner == name)
+
+    def tls_keys(self, name: str) -> tuple[tuple[str, str], ...]:
+        """SHA-256 of the public keys that a host may prove itself with, now or next, each with the reason."""
+        served = [(c.spki, "the key that is served") for c in self.certificates if c.name == name]
+        known = {spki for spki, _ in served}
+        others = [(k.spki, f"TLS key, {k.state}") for k in self.tls(name) if k.state in ADVERTISED]
+        return (*served, *(pair for pair in others if pair[0] not in known))
 
     def siblings(self, key: KeyView) -> tuple[KeyView, ...]:
         """The other keys of the same material, owner and algorithm."""
@@ -116,6 +129,7 @@ class Fold:
     _authority: AuthorityMade | None = None
     _records: dict[str, frozenset[Value]] = field(default_factory=dict)
     _wishes: frozenset[tuple[str, str]] = frozenset()
+    _account: str = ""
 
     def add(self, entry: Entry) -> None:
         """Take one more entry."""
@@ -131,6 +145,8 @@ class Fold:
                 self._call(fact)
             case RotationWished():
                 self._wishes |= {(fact.owner, fact.algorithm)}
+            case AccountMade():
+                self._account = fact.url
             case AuthorityMade():
                 self._authority = fact
             case Issued():
@@ -150,6 +166,7 @@ class Fold:
             self._authority,
             dict(self._records),
             self._wishes,
+            self._account,
         )
 
     def state(self) -> State:
@@ -161,6 +178,7 @@ class Fold:
             authority=self._authority,
             records={zone: values for zone, values in self._records.items() if values},
             wishes=self._wishes,
+            acme_account=self._account,
         )
 
     def _ours(self, zone: str) -> frozenset[Value]:

@@ -26,7 +26,7 @@ from mxfleet.dns.providers.transport import Server
 from mxfleet.dns.records import Record, from_rdata
 from mxfleet.errors import DnsError, PlanStale
 
-READ_TYPES = ("MX", "A", "AAAA", "PTR", "TXT", "CNAME")
+READ_TYPES = ("MX", "A", "AAAA", "PTR", "TXT", "CNAME", "TLSA", "CAA")
 MADE_BY_SIGNERS = frozenset({"SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY"})
 STALE = frozenset(
     {dns.rcode.NXRRSET, dns.rcode.YXRRSET, dns.rcode.NXDOMAIN, dns.rcode.YXDOMAIN}

@@ -86,7 +86,7 @@ class Server:
             return
         reasons = {
             dns.rcode.REFUSED: f"it does not let the key {self.key_name} do that, or its own rules forbid the change; see its log",
-            dns.rcode.NOTAUTH: f"it is not primary for the zone, or does not know the key {self.key_name}",
+            dns.rcode.NOTAUTH: f"it is not primary for the zone, does not know the key {self.key_name}, or has another secret for it",
             dns.rcode.NOTZONE: "a name lies outside of the zone",
             dns.rcode.SERVFAIL: "it failed by itself; see its log",
             dns.rcode.NOTIMP: "it does not take updates",
