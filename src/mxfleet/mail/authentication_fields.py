@@ -1,13 +1,14 @@
 """Authentication-Results written, and those removed that pretend to be ours (RFC 8601 §2.2, §5)."""
 
 from collections.abc import Collection
+from typing import Final
 
-from mxfleet.errors import MessageError
-from mxfleet.mail.authentication_results import AuthenticationResults, MethodResult, parse, read_authserv_id
-from mxfleet.mail.message import Headers
+from mxfleet.mail.authentication_results import AuthenticationResults, MethodResult, read_authserv_id
+from mxfleet.mail.message import Field, Headers
 from mxfleet.mail.quoting import fold, quoted
 
 FIELD = "Authentication-Results"
+MAX_FIELD: Final = 16_384  # octets; a longer one of somebody else's is not worth the reading
 
 
 def render(found: AuthenticationResults) -> bytes:
@@ -23,22 +24,18 @@ def render(found: AuthenticationResults) -> bytes:
 def without_forged(headers: Headers, names: Collection[str]) -> Headers:
     """The header section without the fields that claim to be by one of these hosts (RFC 8601 §5).
 
-    A field whose author cannot be read goes as well: another reader might read it. `names` in lower case.
+    A field whose author cannot be read goes as well, for another reader might read it, and so does one that is
+    longer than MAX_FIELD. `names` in lower case.
     """
-    fields = headers.all(FIELD)
-    forged = [field for field in fields if _claimed(field.text) in ("", *names)]
+    forged = {id(field) for field in headers.all(FIELD) if _is_forged(field, names)}
     if not forged:
         return headers
-    kept = tuple(field for field in headers.fields if not any(field is one for one in forged))
+    kept = tuple(field for field in headers.fields if id(field) not in forged)
     return Headers(b"".join(field.raw for field in kept), kept)
 
 
-def _claimed(text: str) -> str:
-    """Who a field says has written it, in lower case; "" where nobody can tell."""
-    try:
-        return parse(text).authserv_id
-    except MessageError:
-        return read_authserv_id(text)
+def _is_forged(field: Field, names: Collection[str]) -> bool:
+    return len(field.raw) > MAX_FIELD or read_authserv_id(field.text) in ("", *names)
 
 
 def _words(result: MethodResult) -> list[str]:

@@ -12,6 +12,7 @@ from mxfleet.errors import MessageError
 from mxfleet.mail.message import Headers
 from mxfleet.mail.names import canonical_name
 
+MAX_FIELD: Final = 8192  # characters; a hundred authors fit, and nobody reads more
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*+"
 _PLAIN = re.compile(
     rf'(?:(?:[^"<>()\[\],:;@\\\x00-\x1f\x7f]*|[ \t]*"[^"\\\x00-\x1f\x7f]*"[ \t]*)<({_LOCAL})@([A-Za-z0-9._-]+)>'
@@ -46,6 +47,8 @@ def authors(headers: Headers) -> tuple[Author, ...]:
 
 def parse_authors(text: str) -> tuple[Author, ...]:
     """The addresses of an address-list; MessageError where it is none."""
+    if len(text) > MAX_FIELD:
+        raise _unreadable(text, f"it is longer than {MAX_FIELD} characters")
     if match := _PLAIN.fullmatch(text):
         return (_author(match[1] or match[3], match[2] or match[4], text),)
     if _CONTROL.search(text):

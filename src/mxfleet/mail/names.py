@@ -1,8 +1,10 @@
 """Domain names as the DNS can be asked for them: canonical, ASCII, with labels of a legal length."""
 
-from encodings import idna
 from functools import lru_cache
 from typing import Final
+
+from mxfleet.errors import AddressError
+from mxfleet.mail.address import parse_domain
 
 MAX_NAME: Final = 253  # octets of a name written without its trailing dot (RFC 1035 §2.3.4)
 MAX_LABEL: Final = 63
@@ -17,14 +19,18 @@ def is_askable(name: str) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
 def canonical_name(name: str) -> str:
     """Lower case, A-labels (RFC 8616 §3), no trailing dot; "" for what cannot be a name in the DNS."""
+    return _canonical(name) if len(name) <= MAX_NAME + 1 else ""  # nothing long is kept
+
+
+@lru_cache(maxsize=4096)
+def _canonical(name: str) -> str:
     name = name.removesuffix(".")
     if not name.isascii():
         try:
-            name = ".".join(idna.ToASCII(label).decode("ascii") for label in name.split("."))
-        except UnicodeError:
+            return parse_domain(name)  # which refuses what IDNA 2003 and 2008 read as two different names
+        except AddressError:
             return ""
     return name.lower() if is_askable(name) else ""
 
@@ -32,8 +38,3 @@ def canonical_name(name: str) -> str:
 def is_within(name: str, ancestor: str) -> bool:
     """Whether `name` is `ancestor` or below it; both canonical."""
     return name == ancestor or name.endswith("." + ancestor)
-
-
-def parent(name: str) -> str:
-    """The name without its leftmost label, "" at the top."""
-    return name.partition(".")[2]

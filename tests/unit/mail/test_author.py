@@ -74,6 +74,9 @@ def test_the_domains_that_a_from_field_names(text: str, domains: list[str]) -> N
         "alice\\@a.test",
         "[alice]@a.test",
         "a b@c.test",
+        "x@straße.test",  # two readers, two domains (RFC 5895)
+        "x@a\u200db.test",
+        "a@a.test, " * 1000,
         "alice@a.te st",
     ],
 )

@@ -19,6 +19,8 @@ from mxfleet.mail.questions import Questions, ask_texts
 MIN_RSA_BITS: Final = 1024  # RFC 8301 §3.2: verifiers must not accept less
 MAX_RSA_BITS: Final = 8192  # and need not do more than 4096; beyond this one message costs milliseconds
 MAX_EXPONENT: Final = 1 << 33  # an exponent as long as the modulus makes a verification cost a signature
+MAX_RECORD: Final = 4096  # octets of a key record
+KEPT: Final = 1024  # octets of a key record up to which its key is kept; RSA of 4096 bits takes 800
 KEYS_KEPT: Final = 2048
 
 _PADDING: Final = PKCS1v15()
@@ -56,14 +58,22 @@ def fetch_key(name: str) -> Questions[VerifyingKey]:
     return read_key(texts[0])
 
 
-@lru_cache(maxsize=KEYS_KEPT)
 def read_key(text: bytes) -> VerifyingKey:
     """The key that a record's text holds (RFC 6376 §3.6.1); MailError where it holds none."""
+    if len(text) > MAX_RECORD:
+        raise MailError(f"key record: {len(text)} octets, more than {MAX_RECORD}")
+    return read_kept_key(text) if len(text) <= KEPT else _read_key(text)
+
+
+def _read_key(text: bytes) -> VerifyingKey:
     record = parse_record(text.decode("utf-8", "replace"))
     if record.revoked:
         raise MailError("key record: the key was revoked")
     key = record.public_key()
     return VerifyingKey(record, key, _weakness(key), isinstance(key, RSAPublicKey))
+
+
+read_kept_key = lru_cache(maxsize=KEYS_KEPT)(_read_key)
 
 
 def misfit(record: KeyRecord, algorithm: str, identity_domain: str, domain: str) -> str:

@@ -10,6 +10,7 @@ Policy: TypeAlias = Literal["none", "quarantine", "reject"]
 Suffix: TypeAlias = Literal["y", "n", "u"]
 
 POLICIES: Final[tuple[Policy, ...]] = ("none", "quarantine", "reject")  # from mild to strict
+KEPT: Final = 512  # octets up to which a parsed record is kept
 _BY_NAME: Final[Mapping[str, Policy]] = {policy: policy for policy in POLICIES}
 # RFC 9989 §4.8, dmarc-version: DMARC1 with case, the rest without.
 _VERSION = re.compile(rb"[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")
@@ -43,10 +44,11 @@ class DmarcRecord:
 def the_record(texts: Iterable[bytes]) -> DmarcRecord | None:
     """The one DMARC record among TXT records; several are none (RFC 9989 §4.10, step 2)."""
     found = [text for text in texts if _VERSION.match(text)]
-    return parse_dmarc_record(found[0]) if len(found) == 1 else None
+    if len(found) != 1:
+        return None
+    return _parse_kept(found[0]) if len(found[0]) <= KEPT else parse_dmarc_record(found[0])
 
 
-@lru_cache(maxsize=2048)
 def parse_dmarc_record(text: bytes) -> DmarcRecord:
     """What a text that begins with `v=DMARC1` says; unknown tags and broken values are passed over (§4.8)."""
     decoded = text.decode("utf-8", "replace")
@@ -67,6 +69,9 @@ def parse_dmarc_record(text: bytes) -> DmarcRecord:
         failure_options=tags.get("fo", "0").lower(),
         defect=defect,
     )
+
+
+_parse_kept = lru_cache(maxsize=2048)(parse_dmarc_record)
 
 
 def milder(policy: Policy) -> Policy:

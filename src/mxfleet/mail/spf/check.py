@@ -36,6 +36,7 @@ MAX_LOOKUPS: Final = 10  # RFC 7208 §4.6.4: terms that ask the DNS
 MAX_VOIDS: Final = 2  # RFC 7208 §4.6.4: terms whose questions have no answer
 MAX_EXCHANGES: Final = 10
 MAX_POINTERS: Final = 10
+MAX_EXPLANATION: Final = 400  # octets, written and expanded: it is to fit into a line of a reply
 
 
 def check_mail_from(
@@ -113,14 +114,15 @@ class _Evaluation:
         """The domain's own words for a refusal, "" for any trouble in getting them (RFC 7208 §6.2)."""
         try:
             texts = yield from ask_texts((yield from self._target(spec, domain)))
-            if len(texts) != 1:
+            if len(texts) != 1 or len(texts[0]) > MAX_EXPLANATION:
                 return ""
             words = parse_explanation(texts[0].decode("ascii"))
             name = (yield from self._client_name(domain)) if words.needs_name else ""
             expanded = words.expand(self._session, domain, name)
         except (MailError, UnicodeDecodeError):
             return ""
-        return expanded if expanded.isascii() and expanded.isprintable() else ""
+        fits = expanded.isascii() and expanded.isprintable() and len(expanded) <= MAX_EXPLANATION
+        return expanded if fits else ""
 
     def _evaluate(self, record: SpfRecord, domain: str) -> Questions[_Found]:
         for directive in record.directives:

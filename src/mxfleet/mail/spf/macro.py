@@ -99,8 +99,8 @@ def parse_explanation(text: str) -> MacroString:
 def target_name(expanded: str) -> str:
     """An expanded domain-spec as a name to ask for: lower case, cut on the left to 253 octets (RFC 7208 §7.3)."""
     name = expanded.removesuffix(".").lower()
-    while len(name) > MAX_NAME and "." in name:
-        name = name.partition(".")[2]
+    if len(name) > MAX_NAME:
+        name = name[-MAX_NAME - 1 :].partition(".")[2]  # the label in which the cut falls goes as a whole
     return name
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxfleet.errors import MailError, MessageError
-from mxfleet.mail.dkim.lookup import read_key
+from mxfleet.mail.dkim.lookup import KEPT, MAX_RECORD, read_kept_key, read_key
 from mxfleet.mail.dkim.record import record_text
 from mxfleet.mail.message import parse_headers, split_message
 from tests.unit.mail.dkim.messages import (
@@ -297,14 +297,27 @@ def test_no_key_octets_are_a_crash(octets: bytes) -> None:
 
 
 def test_keys_are_read_once() -> None:
-    read_key.cache_clear()
+    read_kept_key.cache_clear()
     zone = records()
     for _ in range(3):
         assert results(signed(), zone) == ["pass", "pass"]
-    assert (read_key.cache_info().misses, read_key.cache_info().hits) == (2, 4)
+    assert (read_kept_key.cache_info().misses, read_kept_key.cache_info().hits) == (2, 4)
 
 
 def test_headers_without_a_from_field_have_no_good_signature() -> None:
     headers = HEADER.replace(b"From: Alice <alice@sender.test>\r\n", b"")
     field = parse_headers(split_message(signed(edwards_key()))[0].fields[0].raw).raw
     assert results(field + headers + b"\r\n" + BODY) == ["policy"]
+
+
+def test_a_long_key_record_is_read_but_not_kept_and_a_huge_one_is_not_read() -> None:
+    read_kept_key.cache_clear()
+    text = record_text(rsa_key().public)
+    assert results(signed(rsa_key()), {R1: f"{text}; n={'x' * KEPT}"}) == ["pass"]
+    assert read_kept_key.cache_info().currsize == 0
+    assert results(signed(rsa_key()), {R1: f"{text}; n={'x' * MAX_RECORD}"}) == ["permerror"]
+
+
+def test_a_domain_that_could_be_two_is_none() -> None:
+    (verdict,) = verdicts(edited(b"d=sender.test", "d=straße.example".encode()), {})
+    assert verdict.result == "neutral"

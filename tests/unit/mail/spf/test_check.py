@@ -182,3 +182,25 @@ def test_no_octets_and_no_name_are_a_crash(octets: bytes, hello: str, sender: st
         parse_explanation(octets.decode("latin-1"))
     except MailError:
         return
+
+
+def test_a_policy_of_any_size_costs_little() -> None:
+    long = "v=spf1 " + " ".join(f"ip4:198.51.100.{n}" for n in range(256)) + " ip4:192.0.2.1 -all"
+    assert check({"a.test TXT": long}).result == "pass"
+    verdict = check({"a.test TXT": "v=spf1 " + "ip4:198.51.100.1 " * 1000 + "+all"})
+    assert (verdict.result, "more than 8192" in verdict.reason) == ("permerror", True)
+
+
+def test_a_long_expansion_is_cut_at_a_label_on_the_left() -> None:
+    zone = Zone({"a.test TXT": "v=spf1 exists:" + "%{s}.x." * 200 + "b.test -all"})
+    assert answer_from(zone, check_mail_from(ip_address("192.0.2.1"), "h", "alice@a.test")).result == "fail"
+    name = zone.asked[-1].name
+    assert name.endswith(".x.alice@a.test.x.b.test")
+    assert 240 < len(name) <= 253
+    assert name.partition(".")[0] in ("alice@a", "test", "x")
+
+
+def test_an_explanation_that_does_not_fit_into_a_reply_is_none() -> None:
+    for words in ("x" * 401, "%{s}" * 50):
+        zone: dict[str, object] = {"a.test TXT": "v=spf1 -all exp=w.a.test", "w.a.test TXT": words}
+        assert check(zone).explanation == ""
