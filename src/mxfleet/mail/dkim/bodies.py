@@ -1,6 +1,6 @@
 """A body's hashes in the canonical forms that a message's signatures ask for, from one pass over its pieces."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
@@ -68,17 +68,24 @@ class SimpleBody:
         """The hash of the body so far, as if it ended here: with one CRLF, even where it is empty."""
         end = self._hash.copy()
         if self._carriage_return:
-            for _ in range(self._lines):
-                end.update(b"\r\n")
+            for line_ends in _line_ends(self._lines):
+                end.update(line_ends)
             end.update(b"\r")
         end.update(b"\r\n")
         return end.digest()
 
     def _flush_lines(self) -> None:
-        while self._lines:
-            lines = min(self._lines, _EMPTY_LINES)
-            self._hash.update(b"\r\n" * lines)
-            self._lines -= lines
+        for line_ends in _line_ends(self._lines):
+            self._hash.update(line_ends)
+        self._lines = 0
+
+
+def _line_ends(lines: int) -> Iterator[bytes]:
+    """So many CRLFs, in pieces of a bearable size."""
+    while lines:
+        some = min(lines, _EMPTY_LINES)
+        yield b"\r\n" * some
+        lines -= some
 
 
 def _last_stray(piece: bytes, end: int) -> int:
