@@ -99,13 +99,13 @@ def test_no_module_is_longer_than_the_wall() -> None:
 
 
 def test_source_has_no_assert_no_bare_except_and_no_print_outside_the_cli() -> None:
-    wrong = []
-    for path in python_files():
-        if not path.exists():
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if _forbidden(node, "cli" in path.parts):
-                wrong.append(f"{path}: {ast.unparse(node)[:80]}")
+    wrong = [
+        f"{path}: {ast.unparse(node)[:80]}"
+        for path in python_files()
+        if path.exists()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if _forbidden(node, "cli" in path.parts)
+    ]
     assert wrong == []
 
 

@@ -13,7 +13,17 @@ STEPS: dict[str, list[str]] = {
     "format": ["ruff", "format", "--check", "--quiet", "."],
     "lint": ["ruff", "check", "--quiet", "--output-format=concise", "."],
     "types": ["mypy"],
-    "tests": ["pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "auto", "tests/unit", "tests/deploy"],
+    "tests": [
+        "pytest",
+        "-q",
+        "--no-header",
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        "auto",
+        "tests/unit",
+        "tests/deploy",
+    ],
 }
 
 
