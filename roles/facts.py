@@ -60,6 +60,11 @@ def forget() -> None:
     _seen.pop(host.data.node.name, None)
 
 
+def forget_all() -> None:
+    """The same, of every host."""
+    _seen.clear()
+
+
 def learn(**fields: Any) -> None:  # noqa: ANN401  (Observation's own fields)
     """A command has succeeded that makes these true on this host."""
     _seen[host.data.node.name] = replace(observe(), **fields)

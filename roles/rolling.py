@@ -1,10 +1,7 @@
 """Who is changed when: one node at a time, the holder of the service address last, all at once where none serves yet."""
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TextIO
 
 from pyinfra import host, inventory, state
 from pyinfra.api import operation
@@ -14,7 +11,7 @@ from pyinfra.api.exceptions import DeployError
 from mxfleet.fleet.model import Fleet
 from mxfleet.render.differences import differences
 from mxfleet.render.observation import Observation
-from roles import Commands, facts, target
+from roles import Commands, facts, lock, target
 from roles.sentences import refusal
 
 
@@ -62,6 +59,12 @@ def roll() -> Roll:
     return _roll[0]
 
 
+def ask_anew() -> None:
+    """Forget what was seen while somebody else could still change it (pyinfra's preview before it asks for a yes)."""
+    _roll.clear()
+    facts.forget_all()
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A place in the order; every host registers every turn, and acts in its own."""
@@ -85,24 +88,6 @@ def turns() -> Iterator[Turn]:
     yield from host.loop(every)  # type: ignore[no-untyped-call]
 
 
-_held: list[TextIO] = []
-
-
-def only_one(path: Path) -> None:
-    """Hold the fleet's lock until this process ends; raises DeployError where another deploy holds it."""
-    if _held:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise DeployError(
-            "mxfleet: another deploy of this fleet is running — wait until it has ended"
-        ) from None
-    _held.append(file)
-
-
 HEALTHY = """mxd=/opt/mxfleet/current/venv/bin/mxd
 said=$($mxd health --wait 30 2>&1) || { echo "mxfleet: the exchange does not become healthy: $said" >&2; exit 1; }
 [ "$($mxd digest)" = "$(cat /run/mxd/digest)" ] || { echo 'mxfleet: the exchange runs something else than is in place' >&2; exit 1; }"""
@@ -112,8 +97,10 @@ said=$($mxd health --wait 30 2>&1) || { echo "mxfleet: the exchange does not bec
 @operation()
 def order_is_known() -> Commands:
     """Ask every node what it is like and who holds the service address, before anything is changed."""
-    if state.is_executing:
-        only_one(target.ROOT / host.data.fleet.state_directory / "deploy.lock")
+    if state.is_executing and (other := lock.take(inventory.get_active_hosts(), then=ask_anew)):
+        if other.node == host.data.node.name:
+            yield refusal(other.reason, other.remedy)
+        return
     order = " then ".join("+".join(turn) for turn in roll().turns)
     host.noop(f"order: {order}; holder: {roll().holder or 'nobody'}; to change: {len(roll().pending)}")
     yield from ()

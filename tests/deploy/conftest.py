@@ -23,6 +23,7 @@ class Run:
     output: str
     sent: list[tuple[str, str]]
     asked: list[str]
+    locked: list[str]
 
     def nodes_sent(self, part: str) -> list[str]:
         """The nodes that were sent a command with this part, in order, each once."""
@@ -68,8 +69,9 @@ def deploy(pyinfra: subprocess.Popen[str], tmp_path: Path) -> Callable[..., Run]
         return Run(
             code,
             output.read_text(),
-            [(node, command) for node, command, _ in lines if command != "ASK"],
+            [(node, command) for node, command, _ in lines if command not in ("ASK", "LOCK")],
             [node for node, command, _ in lines if command == "ASK"],
+            [node for node, command, _ in lines if command == "LOCK"],
         )
 
     return run

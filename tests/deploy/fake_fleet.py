@@ -2,19 +2,20 @@
 
 MXFLEET_FAKE is a JSON object: `log` (file for what is sent), `fleet` (an inventory, else lab), `serving`, `holder` and `converged` (node names),
 `fails` ({node: part of a command that fails there}), `stuck` (nodes that
-are not as they shall be even when all was sent), `moves_to` (who holds the address once something was changed).
+are not as they shall be even when all was sent), `locked` ({node: who deploys it}), `moves_to` (who holds the address once something was changed).
 """
 
 import json
 import os
 from pathlib import Path
 
+from pyinfra.api.host import Host
 from pyinfra.connectors.fake import FakeConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from mxfleet.fleet.inventory import hosts
 from mxfleet.render.desired import Desired, desire
-from roles import confirm, operations, rolling, target
+from roles import confirm, lock, operations, target
 from tests.unit.render.samples import fleet_of, inputs_of, resolve, signing_of
 
 SCRIPT = json.loads(os.environ["MXFLEET_FAKE"])
@@ -82,11 +83,19 @@ def _run(self: FakeConnector, command: object, *_: object, **arguments: object) 
     return True, CommandOutput([])
 
 
+def _lock(host: Host, command: str) -> tuple[object, str]:
+    """The node's lock: ours, unless the script says who has it."""
+    node = host.data.node.name
+    with _LOG.open("a") as log:
+        log.write(json.dumps([node, "LOCK", False]) + "\n")
+    return object(), SCRIPT.get("locked", {}).get(node, lock.TAKEN)
+
+
 FakeConnector.run_shell_command = _run  # type: ignore[method-assign]
 target._all = lambda fleet: _TARGETS  # type: ignore[assignment]
 target.content = lambda fleet, file: file.content(resolve)
 confirm.PAUSE = 0
-rolling.only_one = lambda path: None
+lock.ask = _lock
 confirm._run = lambda *words: "loaded"
 operations._built = lambda version, machine: __file__
 
