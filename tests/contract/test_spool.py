@@ -17,7 +17,18 @@ import pytest
 
 from mxfleet.errors import SpoolError
 from mxfleet.mxd.spool import schema
-from mxfleet.mxd.spool.protocol import CHUNK, Envelope, Lease, Notice, Result, Spool, SpoolFull, Staged
+from mxfleet.mxd.spool.protocol import (
+    CHUNK,
+    Changed,
+    Envelope,
+    Lease,
+    Notice,
+    Result,
+    Selection,
+    Spool,
+    SpoolFull,
+    Staged,
+)
 from mxfleet.mxd.spool.sqlite import SqliteSpool
 
 WRITER = Path(__file__).with_name("spool_writer.py")
@@ -210,11 +221,100 @@ async def test_requeue_makes_waiting_mail_due_by_domain_or_trace(spool: Spool) -
     await put(spool, "t2", "u@two.test")
     for lease in await take(spool):
         await spool.record(lease, all_of(lease, "waiting", "451"), 5000.0)
-    assert await spool.requeue(300.0, domain="one.test") == 1
+    assert await spool.requeue(300.0, Selection(domain="one.test")) == Changed(1)
     assert [x.domain for x in await take(spool, now=300.0)] == ["one.test"]
-    assert await spool.requeue(300.0, trace="t2") == 1
-    assert await spool.requeue(300.0) == 0
+    assert await spool.requeue(300.0, Selection(trace="t2")) == Changed(1)
+    assert await spool.requeue(300.0, Selection()) == Changed(0, 1)
     assert [x.domain for x in await take(spool, now=300.0)] == ["two.test"]
+
+
+async def test_what_is_held_is_not_tried_until_it_is_let_go(spool: Spool) -> None:
+    await put(spool, "t1", "u@one.test")
+    await put(spool, "t2", "u@two.test")
+    assert await spool.hold(Selection(domain="one.test")) == Changed(1)
+    assert [x.domain for x in await take(spool)] == ["two.test"]
+    assert await spool.requeue(300.0, Selection(domain="one.test")) == Changed(0)
+    (item,) = await spool.items(300.0, 10, Selection(held=True))
+    assert (item.domain, item.held, item.due) == ("one.test", True, None)
+    assert [d.held for d in (await spool.summary(300.0)).domains] == [1, 0]
+    assert await spool.let_go(300.0, Selection(trace="t1")) == Changed(1)
+    assert {x.domain for x in await take(spool, now=300.0)} == {"one.test", "two.test"}
+
+
+async def test_what_is_held_while_it_is_tried_is_held_afterwards(spool: Spool) -> None:
+    await put(spool, "t1")
+    (lease,) = await take(spool)
+    assert await spool.hold(Selection()) == Changed(1, 1)
+    assert await spool.extend([lease], 220.0, 30.0) == {lease.delivery}
+    assert await spool.record(lease, all_of(lease, "waiting", "451"), 300.0)
+    assert await take(spool, now=900.0) == ()
+    await spool.let_go(900.0, Selection())
+    (again,) = await take(spool, now=900.0)
+    await spool.hold(Selection())
+    assert await spool.release("courier", 901.0) == 1
+    assert await take(spool, now=999.0) == ()
+    assert again.attempts == 1
+
+
+async def test_delete_takes_what_was_selected_and_spares_what_is_tried(spool: Spool) -> None:
+    await put(spool, "t1", "u@one.test", "v@two.test")
+    await put(spool, "t2", "u@one.test", sender="b@x.test")
+    await put(spool, "t3", "w@one.test")
+    assert await spool.delete(Selection(domain="one.test", sender="b@x.test")) == Changed(1)
+    assert await spool.delete(Selection(recipient="V@two.test")) == Changed(1)
+    one, three = await take(spool)
+    assert await spool.delete(Selection()) == Changed(0, 2)
+    assert await spool.record(three, all_of(three, "waiting", "451"), 300.0)
+    assert await spool.delete(Selection()) == Changed(1, 1)
+    with pytest.raises(SpoolError):
+        await spool.chunk(three.message.number, 0)
+    assert await spool.record(one, all_of(one), 0.0)
+    assert (await spool.summary(300.0)).messages == 0
+
+
+async def test_reroute_sends_it_elsewhere_at_once_and_back(spool: Spool) -> None:
+    await put(spool, "t1")
+    (lease,) = await take(spool)
+    await spool.record(lease, all_of(lease, "waiting", "451"), 5000.0)
+    assert await spool.reroute(300.0, Selection(trace="t1"), "192.0.2.1:25") == Changed(1)
+    (lease,) = await take(spool, now=300.0)
+    assert lease.hop == "192.0.2.1:25"
+    assert await spool.reroute(300.0, Selection(trace="t1"), "") == Changed(1, 1)
+    await spool.record(lease, all_of(lease, "waiting", "451"), 301.0)
+    assert [x.hop for x in await take(spool, now=301.0)] == [""]
+
+
+async def test_expire_leaves_one_last_try(spool: Spool) -> None:
+    await put(spool, "t1")
+    (lease,) = await take(spool)
+    assert lease.expires == 900.0
+    await spool.record(lease, all_of(lease, "waiting", "451"), 5000.0, warned=True)
+    assert await spool.expire(300.0, Selection()) == Changed(1)
+    (lease,) = await take(spool, now=300.0)
+    assert (lease.expires, lease.warned) == (300.0, True)
+
+
+async def test_a_lease_can_be_put_back_unused(spool: Spool) -> None:
+    await put(spool, "t1")
+    (lease,) = await take(spool)
+    assert await spool.put_back(lease, 210.0) is True
+    assert await spool.put_back(lease, 210.0) is False
+    assert [x.attempts for x in await take(spool, now=210.0)] == [0]
+
+
+async def test_the_long_queue_of_one_domain_or_sender_hides_nobody(spool: Spool) -> None:
+    giant = [
+        spool.accept(envelope(f"g{n}", sender="a@giant.test"), ["u@slow.test"], b"", b"x") for n in range(400)
+    ]
+    await asyncio.gather(*giant)
+    await put(spool, "small", "u@small.test", received=150.0)
+    await put(spool, "other", "v@slow.test", received=150.0, sender="b@other.test")
+    found = await spool.due(200.0, 10, each=2)
+    assert [x.domain for x in found] == ["slow.test", "slow.test", "small.test"]
+    found = await spool.due(200.0, 10, avoid={"slow.test"})
+    assert [x.domain for x in found] == ["small.test"]
+    found = await spool.due(200.0, 10, spare={"giant.test"})
+    assert {x.sender for x in found} == {"x.test", "other.test"}
 
 
 async def test_summary_and_items_tell_what_waits_and_why(spool: Spool) -> None:
@@ -233,7 +333,7 @@ async def test_summary_and_items_tell_what_waits_and_why(spool: Spool) -> None:
         "451 4.7.1 greylisted",
     )
     assert (two.domain, two.leased, two.oldest) == ("two.test", 1, 50.0)
-    (item,) = await spool.items(210.0, 10, "one.test")
+    (item,) = await spool.items(210.0, 10, Selection(domain="one.test"))
     assert (item.trace, item.recipients, item.attempts) == ("t1", ("u@one.test", "v@one.test"), 1)
     assert [i.trace for i in await spool.items(210.0, 10)] == ["t2", "t1"]
 
@@ -297,6 +397,73 @@ def test_a_newer_spool_is_refused_with_its_version_and_left_alone(tmp_path: Path
         schema.create(path)
     with pytest.raises(SpoolError, match="written by a newer mxd"):
         schema.connect_reader(path)
+
+
+VERSION_1 = """
+CREATE TABLE message (id INTEGER PRIMARY KEY AUTOINCREMENT, trace TEXT NOT NULL, begun REAL, chunks INTEGER NOT NULL,
+  size INTEGER NOT NULL, received REAL NOT NULL, envelope BLOB NOT NULL, head BLOB NOT NULL);
+CREATE INDEX message_trace ON message (trace);
+CREATE INDEX message_begun ON message (begun) WHERE begun IS NOT NULL;
+CREATE TABLE chunk (id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE delivery (id INTEGER PRIMARY KEY AUTOINCREMENT, message INTEGER NOT NULL, domain TEXT NOT NULL, due REAL,
+  attempts INTEGER NOT NULL, token INTEGER NOT NULL, owner TEXT, reply TEXT NOT NULL);
+CREATE INDEX delivery_due ON delivery (due, domain);
+CREATE INDEX delivery_message ON delivery (message);
+CREATE INDEX delivery_domain ON delivery (domain, due);
+CREATE TABLE recipient (delivery INTEGER NOT NULL, number INTEGER NOT NULL, address TEXT NOT NULL, state TEXT NOT NULL,
+  reply TEXT NOT NULL, PRIMARY KEY (delivery, number)) WITHOUT ROWID;
+CREATE TABLE probe (id INTEGER PRIMARY KEY, time REAL NOT NULL);
+INSERT INTO message VALUES (1, 't1', NULL, 1, 6, 100.0,
+  CAST('{"trace":"t1","sender":"a@x.test","received":100.0,"expires":900.0}' AS BLOB), CAST('Head: 1' AS BLOB));
+INSERT INTO chunk VALUES (65536, CAST('body' AS BLOB));
+INSERT INTO delivery VALUES (1, 1, 'one.test', 150.0, 2, 7, NULL, '451 later'), (2, 1, 'two.test', NULL, 0, 0, NULL, '');
+INSERT INTO recipient VALUES (1, 0, 'u@one.test', 'waiting', '451 later'), (2, 0, 'u@two.test', 'waiting', '');
+PRAGMA user_version = 1;
+"""
+
+
+async def test_a_spool_of_the_first_version_is_brought_up_to_date_with_its_mail(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    with pytest.raises(SpoolError, match="written by an older mxd"):
+        schema.connect_reader(path)
+    spool = SqliteSpool(path)
+    (lease,) = await take(spool)
+    assert (lease.domain, lease.attempts, lease.token, lease.message.first) == ("one.test", 2, 8, b"body")
+    (held,) = await spool.items(200.0, 10, Selection(held=True))
+    assert held.domain == "two.test"
+    spool.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        migrated = {row[1:4] for row in connection.execute("PRAGMA table_info(delivery)")}
+    fresh = tmp_path / "fresh"
+    schema.create(fresh)
+    with contextlib.closing(sqlite3.connect(fresh)) as connection:
+        assert {row[1:4] for row in connection.execute("PRAGMA table_info(delivery)")} == migrated
+
+
+def test_power_that_fails_in_a_migration_leaves_the_old_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spool"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    broken = schema.MIGRATIONS[1] + "SELECT no_such_function();\n"
+    with monkeypatch.context() as patch:
+        patch.setitem(schema.MIGRATIONS, 1, broken)
+        with pytest.raises(SpoolError, match="cannot be prepared"):
+            schema.create(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM delivery").fetchone() == (2,)
+    schema.create(path)
+
+
+def test_killed_between_any_two_steps_the_spool_is_as_before_or_after_the_operation(tmp_path: Path) -> None:
+    program = Path(__file__).with_name("spool_steps.py")
+    done = subprocess.run([sys.executable, program, tmp_path], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout) > 60
 
 
 def run_and_kill(path: Path, names: list[str], at_least: int, seconds: float) -> set[str]:

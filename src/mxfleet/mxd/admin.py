@@ -15,17 +15,21 @@ from mxfleet.mxd.counters import COUNTERS, GAUGES
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.health import Health
 from mxfleet.mxd.key_report import loaded_keys
+from mxfleet.mxd.spool.protocol import Selection
 
 MAX_LINE: Final = 65_536
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What can be asked: `health`, `summary`, `list`, `stats`, `signing`, `requeue`."""
+    """What can be asked: `health`, `summary`, `list`, `stats`, `signing`, and what changes the queue.
+
+    The latter are `retry`, `hold`, `release`, `delete`, `reroute` (to `hop`) and `expire`, for a selection.
+    """
 
     verb: str
-    domain: str = ""
-    trace: str = ""
+    selection: Selection = Selection()
     limit: int = 1000
+    hop: str = ""
 
 
 class Admin:
@@ -78,14 +82,35 @@ class Admin:
             case "summary":
                 return await spool.summary(now)
             case "list":
-                return await spool.items(now, request.limit, request.domain)
+                return await spool.items(now, request.limit, request.selection)
             case "signing":
                 return loaded_keys(self._desk.configuration.keys.values())
             case "stats":
                 return {name: self._health.total(name) for name in (*COUNTERS, *GAUGES)}
-            case "requeue":
-                count = await spool.requeue(now, domain=request.domain, trace=request.trace)
-                self._look()
-                return {"requeued": count}
+            case _:
+                return await self._change(request, now)
+
+    async def _change(self, request: Request, now: float) -> object:
+        """The verbs that change the queue; each says how much, and the log keeps who did what."""
+        spool, selection = self._desk.spool, request.selection
+        match request.verb:
+            case "retry":
+                changed = await spool.requeue(now, selection)
+            case "hold":
+                changed = await spool.hold(selection)
+            case "release":
+                changed = await spool.let_go(now, selection)
+            case "delete":
+                changed = await spool.delete(selection)
+            case "reroute":
+                changed = await spool.reroute(now, selection, request.hop)
+            case "expire":
+                changed = await spool.expire(now, selection)
             case _:
                 return {"error": f"no such verb: {request.verb}"}
+        said = msgspec.structs.asdict(selection)
+        self._desk.log.info(
+            f"queue {request.verb}", hop=request.hop, **said, **msgspec.structs.asdict(changed)
+        )
+        self._look()
+        return changed

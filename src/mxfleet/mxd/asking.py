@@ -11,11 +11,11 @@ import msgspec
 
 from mxfleet.errors import ServiceError
 from mxfleet.mxd.settings import Settings
-from mxfleet.mxd.spool import queries
-from mxfleet.mxd.spool.protocol import QueueItem, QueueSummary
+from mxfleet.mxd.spool import looking
+from mxfleet.mxd.spool.protocol import QueueItem, QueueSummary, Selection
 from mxfleet.mxd.spool.schema import connect_reader
 
-PATIENCE: Final = 10.0  # seconds for an answer
+PATIENCE: Final = 60.0  # seconds for an answer
 
 
 def ask(runtime: Path, request: Mapping[str, object]) -> object:
@@ -47,14 +47,14 @@ def summary(settings: Settings) -> QueueSummary:
     if answer is not None:
         return msgspec.convert(answer, QueueSummary)
     with closing(connect_reader(Path(settings.paths.spool))) as connection:
-        return queries.summary(connection, time.time())
+        return looking.summary(connection, time.time())
 
 
-def items(settings: Settings, domain: str, limit: int) -> tuple[QueueItem, ...]:
+def items(settings: Settings, selection: Selection, limit: int) -> tuple[QueueItem, ...]:
     """Waiting deliveries, from the service or, when it is down, from the file."""
-    request = {"verb": "list", "domain": domain, "limit": limit}
+    request = {"verb": "list", "selection": msgspec.to_builtins(selection), "limit": limit}
     answer = ask(Path(settings.paths.runtime), request)
     if answer is not None:
         return msgspec.convert(answer, tuple[QueueItem, ...])
     with closing(connect_reader(Path(settings.paths.spool))) as connection:
-        return queries.items(connection, time.time(), limit, domain)
+        return looking.items(connection, time.time(), limit, selection)

@@ -12,10 +12,9 @@ from typing import Final
 import msgspec
 
 from mxfleet.errors import MxfleetError, ServiceError
-from mxfleet.mxd import asking, settings
+from mxfleet.mxd import asking, queue_command, settings
 from mxfleet.mxd.digest import digest
 from mxfleet.mxd.settings import Settings
-from mxfleet.mxd.spool.protocol import QueueItem, QueueSummary
 
 SETTINGS: Final = Path("/etc/mxfleet/mxd.toml")
 
@@ -109,64 +108,12 @@ def health(arguments: argparse.Namespace) -> int:
     return 1
 
 
-def queue_list(arguments: argparse.Namespace) -> int:
-    """The waiting deliveries, the next due first."""
-    items = asking.items(_settings(arguments), arguments.domain, arguments.limit)
-    if arguments.json:
-        _say(items)
-        return 0
-    for item in items:
-        sys.stdout.write(_item_line(item) + "\n")
-    return 0
-
-
-def queue_summary(arguments: argparse.Namespace) -> int:
-    """The queue in numbers."""
-    summary = asking.summary(_settings(arguments))
-    if arguments.json:
-        _say(summary)
-        return 0
-    sys.stdout.write(_summary_lines(summary))
-    return 0
-
-
-def queue_retry(arguments: argparse.Namespace) -> int:
-    """Make waiting deliveries due now; the service must be up."""
-    runtime = Path(_settings(arguments).paths.runtime)
-    request = {"verb": "requeue", "domain": arguments.domain, "trace": arguments.trace}
-    answer = asking.ask(runtime, request)
-    if answer is None:
-        raise ServiceError("the service does not answer", hint="systemctl start mxd; it retries what is due")
-    _say(answer)
-    return 0
-
-
 def _say(value: object) -> None:
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     return settings.read(arguments.settings)
-
-
-def _item_line(item: QueueItem) -> str:
-    when = (
-        "held"
-        if item.due is None
-        else "now"
-        if item.leased
-        else time.strftime("%F %T", time.localtime(item.due))
-    )
-    recipients = ", ".join(item.recipients)
-    return f"{item.trace}  {when:<19}  {item.attempts:>3}  <{item.sender}> -> {recipients}  {item.reply}"
-
-
-def _summary_lines(summary: QueueSummary) -> str:
-    lines = [f"{summary.messages} messages, {summary.deliveries} deliveries, {summary.octets} octets"]
-    for d in summary.domains:
-        age = int((time.time() - d.oldest) / 60)
-        lines.append(f"  {d.domain:<32} {d.deliveries:>7}  oldest {age} min  {d.reply}".rstrip())
-    return "\n".join(lines) + "\n"
 
 
 def _places(texts: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
@@ -199,20 +146,5 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(verb=signing)
     verb = verbs.add_parser("digest", help="the digest that a process started now would have")
     verb.set_defaults(verb=print_digest)
-    _add_queue(verbs.add_parser("queue", help="what waits").add_subparsers(required=True, metavar="VERB"))
+    queue_command.add(verbs.add_parser("queue", help="what waits, and what is to become of it"))
     return parser
-
-
-def _add_queue(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    verb = verbs.add_parser("list", help="waiting deliveries, the next due first")
-    verb.add_argument("--domain", default="")
-    verb.add_argument("--limit", type=int, default=1000)
-    verb.add_argument("--json", action="store_true")
-    verb.set_defaults(verb=queue_list)
-    verb = verbs.add_parser("summary", help="counts by domain")
-    verb.add_argument("--json", action="store_true")
-    verb.set_defaults(verb=queue_summary)
-    verb = verbs.add_parser("retry", help="make waiting deliveries due now")
-    verb.add_argument("--domain", default="")
-    verb.add_argument("--trace", default="")
-    verb.set_defaults(verb=queue_retry)

@@ -135,7 +135,7 @@ def test_the_operator_s_socket_answers_and_refuses_in_json(running: Any) -> None
         for request, expected in (
             (b'{"verb":"stats"}', "connections"),
             (b'{"verb":"health"}', "commits"),
-            (b'{"verb":"requeue","domain":"nowhere.test"}', "requeued"),
+            (b'{"verb":"retry","selection":{"domain":"nowhere.test"}}', "changed"),
             (b'{"verb":"list","limit":1}', ""),
             (b'{"verb":"explode"}', "error"),
             (b'{"word":"list"}', "error"),

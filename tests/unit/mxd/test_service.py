@@ -388,7 +388,7 @@ def test_killed_at_any_moment_each_acknowledged_message_is_delivered_after_the_r
     assert len(promised) >= 50
     service.settings["domain"][0]["route"]["port"] = sink.port
     service.start()
-    assert service.mxd("queue", "retry").returncode == 0
+    assert service.mxd("queue", "retry", "--all").returncode == 0
     sink.wait(lambda: len(sink.messages) >= len(promised))
     service.wait(lambda: service.waiting() == 0)
     bodies = [body for _, _, body in sink.messages]

@@ -8,130 +8,48 @@ whose meaning is the spool's: on disk, or on the disks of two machines.
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
-import msgspec
+from mxfleet.mxd.spool.values import (
+    CHUNK,
+    Candidate,
+    Changed,
+    DomainSummary,
+    Envelope,
+    Lease,
+    Notice,
+    QueueItem,
+    QueueSummary,
+    Reason,
+    Recipient,
+    Result,
+    Selection,
+    SpoolFull,
+    Staged,
+    State,
+    StoredMessage,
+)
 
-from mxfleet.errors import SpoolError
-
-CHUNK = 262_144  # octets of a body in one row; a body of any size streams in such pieces
-
-State = Literal["waiting", "delivered", "failed"]
-
-
-class SpoolFull(SpoolError):
-    """There is no room: nothing was written, nothing was lost; the client is told 452 4.3.1."""
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was said around a message; times in seconds since the epoch, `sender` empty for the null path.
-
-    `submitter` is the account that authenticated, empty for mail from elsewhere: only its mail may bounce.
-    """
-
-    trace: str
-    sender: str
-    received: float
-    expires: float
-    submitter: str = ""
-    client: str = ""
-    helo: str = ""
-    eight_bit: bool = False
-    utf8: bool = False
-    size: int = 0
-    message_id: str = ""
-
-
-class Staged(msgspec.Struct, frozen=True):
-    """A body that is still arriving: `message` is its number, `chunks` of CHUNK octets are already stored."""
-
-    message: int
-    chunks: int
-
-
-class Recipient(msgspec.Struct, frozen=True):
-    """One recipient of a delivery with what was last said about it."""
-
-    number: int
-    address: str
-    state: State = "waiting"
-    reply: str = ""
-
-
-class StoredMessage(msgspec.Struct, frozen=True):
-    """A message as the courier sees it: `head` goes before the body, whose first chunk is already here."""
-
-    number: int
-    envelope: Envelope
-    head: bytes
-    first: bytes
-    chunks: int
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """The right to try one delivery until `until`; `token` fences off whoever held an earlier lease."""
-
-    delivery: int
-    token: int
-    until: float
-    domain: str
-    attempts: int
-    message: StoredMessage
-    recipients: tuple[Recipient, ...]
-
-
-class Result(msgspec.Struct, frozen=True):
-    """What became of one recipient in one attempt; `waiting` means try again."""
-
-    recipient: int
-    state: State
-    reply: str
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """A message of our own, such as a bounce, that is accepted in the transaction of what caused it."""
-
-    envelope: Envelope
-    recipients: tuple[str, ...]
-    head: bytes
-    body: bytes
-
-
-class QueueItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One waiting delivery, for the operator; `due` is None for one that is held."""
-
-    trace: str
-    sender: str
-    domain: str
-    recipients: tuple[str, ...]
-    size: int
-    received: float
-    attempts: int
-    due: float | None
-    leased: bool
-    reply: str
-
-
-class DomainSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits for one domain."""
-
-    domain: str
-    deliveries: int
-    leased: int
-    held: int
-    oldest: float
-    next_due: float | None
-    reply: str
-
-
-class QueueSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole queue in numbers."""
-
-    messages: int
-    deliveries: int
-    octets: int
-    oldest: float | None
-    domains: tuple[DomainSummary, ...]
+__all__ = [
+    "CHUNK",
+    "Candidate",
+    "Changed",
+    "DomainSummary",
+    "Envelope",
+    "Lease",
+    "Notice",
+    "QueueItem",
+    "QueueSummary",
+    "Reason",
+    "Recipient",
+    "Result",
+    "Selection",
+    "Spool",
+    "SpoolFull",
+    "Staged",
+    "State",
+    "StoredMessage",
+]
 
 
 class Spool(Protocol):
@@ -159,6 +77,25 @@ class Spool(Protocol):
     def sweep(self, before: float) -> asyncio.Future[int]:
         """Forget staged bodies begun before that time, whose sessions died; returns how many."""
 
+    def due(
+        self,
+        now: float,
+        limit: int,
+        avoid: Collection[str] = (),
+        each: int = 1_000_000,
+        spare: Collection[str] = (),
+    ) -> asyncio.Future[tuple[Candidate, ...]]:
+        """Up to `limit` deliveries that are due, oldest first, without a claim: it holds nobody up.
+
+        None for the domains in `avoid` or by the senders in `spare`, no more than `each` for any other domain; one
+        with a long queue hides nobody's. It may find fewer than there are: a caller asks again.
+        """
+
+    def lease(
+        self, owner: str, now: float, seconds: float, candidates: Sequence[Candidate]
+    ) -> asyncio.Future[tuple[Lease, ...]]:
+        """Lease those that still are due, in their order."""
+
     def claim(
         self,
         owner: str,
@@ -168,11 +105,7 @@ class Spool(Protocol):
         avoid: Collection[str] = (),
         each: int = 1_000_000,
     ) -> asyncio.Future[tuple[Lease, ...]]:
-        """Lease up to `limit` due deliveries, oldest first.
-
-        None for the domains in `avoid`, no more than `each` for any other; so that it may find fewer than there
-        are, a caller asks again with what it has got in `avoid`.
-        """
+        """`due` and `lease` in one."""
 
     def chunk(self, message: int, number: int) -> asyncio.Future[bytes]:
         """One chunk of a body."""
@@ -181,18 +114,43 @@ class Spool(Protocol):
         """Prolong leases; returns the deliveries that still are ours (the others must be left alone)."""
 
     def record(
-        self, lease: Lease, results: Sequence[Result], due: float, notice: Notice | None = None
+        self,
+        lease: Lease,
+        results: Sequence[Result],
+        due: float,
+        notice: Notice | None = None,
+        *,
+        warned: bool = False,
     ) -> asyncio.Future[bool]:
         """Write down an attempt; False, and nothing done, if the lease was lost.
 
-        What has no waiting recipient left is deleted, body and all; the rest is due again at `due`.
+        What has no waiting recipient left is deleted, body and all; the rest is due again at `due`, or held if the
+        operator said so meanwhile. `warned` keeps in mind that the notice told of a delay.
         """
+
+    def put_back(self, lease: Lease, due: float) -> asyncio.Future[bool]:
+        """End a lease without an attempt; False if it was lost."""
 
     def release(self, owner: str, now: float) -> asyncio.Future[int]:
         """Give up all leases of an owner that died or ends; they are due at once."""
 
-    def requeue(self, now: float, *, domain: str = "", trace: str = "") -> asyncio.Future[int]:
-        """Make waiting deliveries due now: all, or those of a domain or a message; returns how many."""
+    def requeue(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
+        """Make waiting deliveries due now; what is held or leased is left alone."""
+
+    def hold(self, selection: Selection) -> asyncio.Future[Changed]:
+        """Keep deliveries from being tried until they are let go; one that is leased ends its attempt first."""
+
+    def let_go(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
+        """Have held deliveries tried again, at once."""
+
+    def delete(self, selection: Selection) -> asyncio.Future[Changed]:
+        """Forget deliveries, and messages that have none left; nobody is told. What is leased is left alone."""
+
+    def reroute(self, now: float, selection: Selection, hop: str) -> asyncio.Future[Changed]:
+        """Send deliveries to `hop` (host:port; empty: by their route again), at once where they wait."""
+
+    def expire(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
+        """Give deliveries one last try now, after which they fail."""
 
     def next_due(self, avoid: Collection[str] = ()) -> asyncio.Future[float | None]:
         """When the next delivery is due, leases included."""
@@ -203,8 +161,10 @@ class Spool(Protocol):
     def summary(self, now: float) -> asyncio.Future[QueueSummary]:
         """The queue in numbers."""
 
-    def items(self, now: float, limit: int, domain: str = "") -> asyncio.Future[tuple[QueueItem, ...]]:
-        """Waiting deliveries, the next due first."""
+    def items(
+        self, now: float, limit: int, selection: Selection | None = None
+    ) -> asyncio.Future[tuple[QueueItem, ...]]:
+        """Waiting deliveries, the next due first, held ones last."""
 
     def probe(self, now: float) -> asyncio.Future[None]:
         """Make one tiny durable commit, so that a caller knows whether mail can be accepted."""

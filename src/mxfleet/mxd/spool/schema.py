@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mxfleet.errors import SpoolError
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x6D786401  # "mxd\1" in the file header, so that file(1) and we know our own
 CHUNKS = 65_536  # a chunk's row id is message * CHUNKS + number: one tree, no second index
 
@@ -32,9 +32,14 @@ CREATE TABLE delivery (
   attempts INTEGER NOT NULL,
   token INTEGER NOT NULL,
   owner TEXT,                            -- who holds the lease
-  reply TEXT NOT NULL                    -- what the destination last said
+  reply TEXT NOT NULL,                   -- what the destination last said
+  sender TEXT NOT NULL DEFAULT '',       -- who is treated fairly: an account, or a domain that sends to us
+  held INTEGER NOT NULL DEFAULT 0,       -- 1: the operator holds it; what is leased is held after its attempt
+  hop TEXT NOT NULL DEFAULT '',          -- host:port that the operator sends it to, whatever the route
+  expires REAL NOT NULL DEFAULT 0,       -- earlier than the envelope says, where the operator says so
+  warned INTEGER NOT NULL DEFAULT 0      -- 1: its sender was told of the delay
 );
-CREATE INDEX delivery_due ON delivery (due, domain);
+CREATE INDEX delivery_due ON delivery (due, domain, sender);
 CREATE INDEX delivery_message ON delivery (message);
 CREATE INDEX delivery_domain ON delivery (domain, due);
 CREATE TABLE recipient (
@@ -48,11 +53,25 @@ CREATE TABLE recipient (
 CREATE TABLE probe (id INTEGER PRIMARY KEY, time REAL NOT NULL);
 """
 
+MIGRATIONS = {
+    1: """
+ALTER TABLE delivery ADD COLUMN sender TEXT NOT NULL DEFAULT '';
+ALTER TABLE delivery ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE delivery ADD COLUMN hop TEXT NOT NULL DEFAULT '';
+ALTER TABLE delivery ADD COLUMN expires REAL NOT NULL DEFAULT 0;
+ALTER TABLE delivery ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;
+UPDATE delivery SET held = 1 WHERE due IS NULL;
+DROP INDEX delivery_due;
+CREATE INDEX delivery_due ON delivery (due, domain, sender);
+""",
+}
+"""What turns each version into the next, in the transaction that also sets the number."""
+
 
 def create(path: Path) -> None:
-    """Make the spool if it is not there, and see that this release can read it; raises SpoolError.
+    """Make the spool if it is not there, bring it to this version if it is older; SpoolError for a newer one.
 
-    The directory is synced, so that the file itself survives a power cut.
+    A migration is one transaction: power that fails in it leaves the old version. The directory is synced, so that the file itself survives a power cut.
     """
     try:
         connection = connect(path)
@@ -62,11 +81,15 @@ def create(path: Path) -> None:
         ) from error
     try:
         connection.execute("BEGIN IMMEDIATE")
-        if _version(connection, path) == 0:
-            for statement in TABLES.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+        found = _version(connection, path)
+        if found == 0:
+            _execute(connection, TABLES)
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        else:
+            for version in range(found, VERSION):
+                _execute(connection, MIGRATIONS[version])
+        if found != VERSION:
+            connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise SpoolError(f"{path}: cannot be prepared: {error}") from error
@@ -93,10 +116,22 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA query_only = 1")
-        _version(connection, path)
+        found = _version(connection, path)
     except sqlite3.Error as error:
         raise SpoolError(f"{path}: cannot be read: {error}") from error
+    if found < VERSION:
+        connection.close()
+        raise SpoolError(
+            f"{path}: written by an older mxd (schema {found}, this one reads {VERSION})",
+            hint="systemctl start mxd brings it up to date",
+        )
     return connection
+
+
+def _execute(connection: sqlite3.Connection, script: str) -> None:
+    """Statement by statement: executescript() would commit what is open."""
+    for statement in script.split(";\n"):
+        connection.execute(statement)
 
 
 def sync_directory(directory: Path) -> None:

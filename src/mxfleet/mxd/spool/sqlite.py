@@ -10,16 +10,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from mxfleet.mxd.spool import queries
+from mxfleet.mxd.spool import claims, looking, operator, queries
 from mxfleet.mxd.spool.committer import Committer, translate
 from mxfleet.mxd.spool.inserts import accepted
 from mxfleet.mxd.spool.protocol import (
+    Candidate,
+    Changed,
     Envelope,
     Lease,
     Notice,
     QueueItem,
     QueueSummary,
     Result,
+    Selection,
     Staged,
 )
 from mxfleet.mxd.spool.schema import connect, connect_reader, create
@@ -50,8 +53,8 @@ class SqliteSpool:
         create(path)
         self._path = path
         self._committer = Committer(path, committed)
-        self._readers = ThreadPoolExecutor(1, thread_name_prefix="reader")
-        self._reader: sqlite3.Connection | None = None
+        self._readers = _Readers(path, "reader")
+        self._lookers = _Readers(path, "looker")  # an operator's look may take its time
 
     def accept(
         self,
@@ -77,6 +80,26 @@ class SqliteSpool:
         """See Spool."""
         return self._committer.submit(lambda c: queries.sweep(c, before), durable=False)
 
+    def due(
+        self,
+        now: float,
+        limit: int,
+        avoid: Collection[str] = (),
+        each: int = 1_000_000,
+        spare: Collection[str] = (),
+    ) -> asyncio.Future[tuple[Candidate, ...]]:
+        """See Spool."""
+        wish = claims.Wish(now, limit, frozenset(avoid), each, frozenset(spare))
+        return self._read(lambda c: claims.due(c, wish))
+
+    def lease(
+        self, owner: str, now: float, seconds: float, candidates: Sequence[Candidate]
+    ) -> asyncio.Future[tuple[Lease, ...]]:
+        """See Spool; not synced: a power cut that forgets a lease has ended its holder too."""
+        return self._committer.submit(
+            lambda c: claims.lease(c, owner, now, now + seconds, candidates), durable=False
+        )
+
     def claim(
         self,
         owner: str,
@@ -86,9 +109,11 @@ class SqliteSpool:
         avoid: Collection[str] = (),
         each: int = 1_000_000,
     ) -> asyncio.Future[tuple[Lease, ...]]:
-        """See Spool; not synced: a power cut that forgets a lease has ended its holder too."""
-        wish = queries.Wish(owner, now, now + seconds, limit, frozenset(avoid), each)
-        return self._committer.submit(lambda c: queries.claim(c, wish), durable=False)
+        """See Spool."""
+        wish = claims.Wish(now, limit, frozenset(avoid), each)
+        return self._committer.submit(
+            lambda c: claims.lease(c, owner, now, now + seconds, claims.due(c, wish)), durable=False
+        )
 
     def chunk(self, message: int, number: int) -> asyncio.Future[bytes]:
         """See Spool."""
@@ -100,34 +125,67 @@ class SqliteSpool:
         return self._committer.submit(lambda c: queries.extend(c, pairs, now + seconds), durable=False)
 
     def record(
-        self, lease: Lease, results: Sequence[Result], due: float, notice: Notice | None = None
+        self,
+        lease: Lease,
+        results: Sequence[Result],
+        due: float,
+        notice: Notice | None = None,
+        *,
+        warned: bool = False,
     ) -> asyncio.Future[bool]:
         """See Spool."""
-        return self._committer.submit(lambda c: queries.record(c, lease, results, due, notice))
+        return self._committer.submit(lambda c: queries.record(c, lease, results, due, notice, warned))
+
+    def put_back(self, lease: Lease, due: float) -> asyncio.Future[bool]:
+        """See Spool."""
+        return self._committer.submit(lambda c: queries.put_back(c, lease, due), durable=False)
 
     def release(self, owner: str, now: float) -> asyncio.Future[int]:
         """See Spool."""
         return self._committer.submit(lambda c: queries.release(c, owner, now))
 
-    def requeue(self, now: float, *, domain: str = "", trace: str = "") -> asyncio.Future[int]:
+    def requeue(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
         """See Spool."""
-        return self._committer.submit(lambda c: queries.requeue(c, now, domain, trace))
+        return self._committer.submit(lambda c: operator.requeue(c, now, selection))
+
+    def hold(self, selection: Selection) -> asyncio.Future[Changed]:
+        """See Spool."""
+        return self._committer.submit(lambda c: operator.hold(c, selection))
+
+    def let_go(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
+        """See Spool."""
+        return self._committer.submit(lambda c: operator.let_go(c, now, selection))
+
+    def delete(self, selection: Selection) -> asyncio.Future[Changed]:
+        """See Spool."""
+        return self._committer.submit(lambda c: operator.delete(c, selection))
+
+    def reroute(self, now: float, selection: Selection, hop: str) -> asyncio.Future[Changed]:
+        """See Spool."""
+        return self._committer.submit(lambda c: operator.reroute(c, now, selection, hop))
+
+    def expire(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
+        """See Spool."""
+        return self._committer.submit(lambda c: operator.expire(c, now, selection))
 
     def next_due(self, avoid: Collection[str] = ()) -> asyncio.Future[float | None]:
         """See Spool."""
-        return self._read(lambda c: queries.next_due(c, avoid))
+        return self._read(lambda c: looking.next_due(c, avoid))
 
     def waiting(self) -> asyncio.Future[int]:
         """See Spool."""
-        return self._read(queries.waiting)
+        return self._read(looking.waiting)
 
     def summary(self, now: float) -> asyncio.Future[QueueSummary]:
         """See Spool."""
-        return self._read(lambda c: queries.summary(c, now))
+        return self._read(lambda c: looking.summary(c, now), self._lookers)
 
-    def items(self, now: float, limit: int, domain: str = "") -> asyncio.Future[tuple[QueueItem, ...]]:
+    def items(
+        self, now: float, limit: int, selection: Selection | None = None
+    ) -> asyncio.Future[tuple[QueueItem, ...]]:
         """See Spool."""
-        return self._read(lambda c: queries.items(c, now, limit, domain))
+        wanted = selection or Selection()
+        return self._read(lambda c: looking.items(c, now, limit, wanted), self._lookers)
 
     def probe(self, now: float) -> asyncio.Future[None]:
         """See Spool."""
@@ -137,22 +195,39 @@ class SqliteSpool:
     def close(self) -> None:
         """See Spool."""
         self._committer.close()
-        self._readers.shutdown()
-        if self._reader is not None:
-            self._reader.close()
+        self._readers.close()
+        self._lookers.close()
 
-    def _read(self, query: Callable[[sqlite3.Connection], Value]) -> asyncio.Future[Value]:
+    def _read(
+        self, query: Callable[[sqlite3.Connection], Value], readers: "_Readers | None" = None
+    ) -> asyncio.Future[Value]:
         """Run a query beside the writer, which it neither waits for nor delays."""
+        return (readers or self._readers).run(query)
 
+
+class _Readers:
+    """One thread that reads, with a connection of its own."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._connection: sqlite3.Connection | None = None
+
+    def run(self, query: Callable[[sqlite3.Connection], Value]) -> asyncio.Future[Value]:
         def work() -> Value:
-            if self._reader is None:
-                self._reader = connect_reader(self._path)
+            if self._connection is None:
+                self._connection = connect_reader(self._path)
             try:
-                return query(self._reader)
+                return query(self._connection)
             except sqlite3.Error as error:
                 raise translate(error, self._path) from error
 
-        return asyncio.get_running_loop().run_in_executor(self._readers, work)
+        return asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        if self._connection is not None:
+            self._connection.close()
 
 
 def _probe(connection: sqlite3.Connection, process: int, now: float) -> None:
