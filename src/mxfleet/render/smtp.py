@@ -13,6 +13,7 @@ SETTINGS = "/etc/mxfleet/mxd.toml"
 ACCOUNTS = "/etc/mxfleet/accounts.toml"
 RELEASES = "/opt/mxfleet/releases"
 CURRENT = "/opt/mxfleet/current"
+COMMAND = "/usr/local/sbin/mxd"
 SERVICE = "mxd.service"
 
 
@@ -37,6 +38,7 @@ def files(view: View) -> Iterator[File]:
     """Secrets first, the settings that name them last, tested by the release that will read them."""
     yield from unit_files(view)
     yield noting(view, "smtp", SERVICE, loaded(view))
+    yield view.file("smtp", COMMAND, mode=0o755, check="sh -n {}")
     yield from secret_files(view)
     for key in view.signing.called:  # beside the others, named by no settings: read when it is active
         yield _secret(dkim_path(key.domain, key.selector), mark(key.secret) + "\n", (key.secret,))
