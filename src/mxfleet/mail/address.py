@@ -1,7 +1,8 @@
 """Mailboxes, paths and domains of RFC 5321 §4.1.2, as values that compare the way mail compares.
 
 A domain is kept in its canonical form: lower case, A-labels (RFC 5890), no trailing dot; an address literal
-as `[192.0.2.1]` or `[IPv6:2001:db8::1]`. A local part is kept as what it means, without its quoting.
+as `[192.0.2.1]` or `[IPv6:2001:db8::1]`. A local part is kept as what it means, without its quoting; it may hold
+more than ASCII (RFC 6531 §3.3), and whoever sends it must see that the other side takes that.
 """
 
 import re
@@ -10,6 +11,7 @@ from encodings import idna
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
+from unicodedata import normalize
 
 from mxfleet.errors import AddressError
 
@@ -19,11 +21,14 @@ MAX_DOMAIN: Final = 255
 MAX_PATH: Final = 256
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
+# RFC 6531 §3.3: UTF8-non-ascii, here without controls and line ends (C1, U+2028, U+2029); no surrogates.
+_BEYOND = "\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff"
+_WIDE_ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_BEYOND}-]++"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*+")
+_DOT_STRING = re.compile(rf"{_WIDE_ATOM}(?:\.{_WIDE_ATOM})*+")
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _MAILBOX = re.compile(rf"({_ATOM}(?:\.{_ATOM})*+)@({_LABEL}(?:\.{_LABEL})*)")
-_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\[ -~])*+)"@(.*)', re.DOTALL)
+_QUOTED = re.compile(rf'"((?:[ !#-\[\]-~{_BEYOND}]|\\[ -~])*+)"@(.*)', re.DOTALL)
 _PAIR = re.compile(r"\\(.)")
 _SOURCE_ROUTE = re.compile(rf"@{_LABEL}(?:\.{_LABEL})*(?:,@{_LABEL}(?:\.{_LABEL})*)*:")
 _FULL_STOPS = re.compile("[.\u3002\uff0e\uff61]")  # RFC 3490 §3.1
@@ -49,8 +54,14 @@ class Mailbox:
 
     @property
     def canonical(self) -> str:
-        """The key under which lists look it up: as `str`, but the local part without case."""
-        return str(self).lower()
+        """The key under which lists look it up: as `str`, but without case, and composed (RFC 6532 §3.1)."""
+        key = str(self).lower()
+        return key if key.isascii() else normalize("NFC", key)
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether it can be said without SMTPUTF8; its domain always can, in A-labels (RFC 6531 §3.2)."""
+        return self.local.isascii()
 
     @property
     def is_postmaster(self) -> bool:
@@ -68,7 +79,7 @@ POSTMASTER: Final = Mailbox("postmaster", "")
 def parse_mailbox(text: str) -> Mailbox:
     """The mailbox that `text` is; AddressError says which rule it breaks (RFC 5321 §4.1.2).
 
-    A domain may be given in U-labels; a local part must be ASCII.
+    A domain may be given in U-labels and a local part in UTF-8 (RFC 6531 §3.3).
     """
     if match := _MAILBOX.fullmatch(text):
         return _within_limits(text, match[1], match[1], match[2].lower())
@@ -122,9 +133,10 @@ def path(mailbox: ReversePath) -> str:
 
 
 def _within_limits(text: str, written: str, local: str, domain: str) -> Mailbox:
-    if len(written) > MAX_LOCAL_PART:
+    octets = len(written) if written.isascii() else len(written.encode("utf-8"))
+    if octets > MAX_LOCAL_PART:
         raise AddressError(f"mailbox {text[:32]!r}…: local part longer than {MAX_LOCAL_PART} octets")
-    if len(domain) > MAX_DOMAIN or len(written) + len(domain) + 3 > MAX_PATH:  # two brackets and the @
+    if len(domain) > MAX_DOMAIN or octets + len(domain) + 3 > MAX_PATH:  # two brackets and the @
         raise AddressError(f"mailbox {text[:32]!r}…: path longer than {MAX_PATH} octets")
     return Mailbox(local, domain)
 

@@ -1,6 +1,7 @@
 """SMTP replies (RFC 5321 §4.2) as values: rendering for the server, parsing for the client."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,25 +51,38 @@ class Reply:
         """Permanent negative, 5yz."""
         return self.code >= 500
 
-    def render(self) -> bytes:
-        """The octets on the wire; whatever the text holds, only this one reply comes out."""
+    def render(self, *, utf8: bool = False) -> bytes:
+        """The octets on the wire; whatever the text holds, only this one reply comes out.
+
+        `utf8`: the client has said that it takes UTF-8 in replies (RFC 6531 §3.7.4); else it gets ASCII.
+        """
         prefix = f"{self.enhanced} " if self.enhanced else ""
         text = self.text
         if text.isascii() and text.isprintable() and len(text) < 480:
             return f"{self.code} {prefix}{text}\r\n".encode("ascii")
-        return self._render_lines(prefix)
+        return self._render_lines(prefix, _printable_utf8 if utf8 else printable)
 
-    def _render_lines(self, prefix: str) -> bytes:
+    def _render_lines(self, prefix: str, clean: Callable[[str], str]) -> bytes:
         room = MAX_REPLY_LINE - len(f"250-{prefix}\r\n")
-        lines = [printable(line)[:room] for line in self.text.splitlines()] or [""]
+        lines = [_cut(clean(line), room) for line in self.text.splitlines()] or [b""]
         marks = ["-"] * (len(lines) - 1) + [" "]
-        rendered = (f"{self.code}{mark}{prefix}{line}\r\n" for mark, line in zip(marks, lines, strict=True))
-        return "".join(rendered).encode("ascii")
+        pairs = zip(marks, lines, strict=True)
+        return b"".join(f"{self.code}{mark}{prefix}".encode("ascii") + line + b"\r\n" for mark, line in pairs)
 
 
 def printable(text: str) -> str:
     """The text with everything but printable ASCII replaced by `?`: safe in a line of any protocol or log."""
     return _UNPRINTABLE.sub("?", text)
+
+
+def _printable_utf8(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _cut(text: str, room: int) -> bytes:
+    """At most so many octets, and no half character at their end."""
+    octets = text.encode("utf-8")
+    return octets if len(octets) <= room else octets[:room].decode("utf-8", "ignore").encode("utf-8")
 
 
 class ReplyParser:

@@ -34,7 +34,7 @@ class Received:
     recipient: Mailbox | None = None
 
     def render(self) -> bytes:
-        """The field, folded, CRLF at its end."""
+        """The field, folded, CRLF at its end; UTF-8 where the recipient's address is."""
         peer = f"{self.reverse_name or 'unknown'} [{_tagged(self.address)}]"
         parts = [f"from {_token(self.hello)} ({peer})", f"by {self.by} with {self.protocol} id {self.trace}"]
         if self.tls is not None:
@@ -46,7 +46,7 @@ class Received:
 
 def return_path(reverse_path: ReversePath) -> bytes:
     """The Return-Path field of final delivery (RFC 5321 §4.4)."""
-    return f"Return-Path: {path(reverse_path)}\r\n".encode("ascii")
+    return f"Return-Path: {path(reverse_path)}\r\n".encode()
 
 
 @lru_cache(maxsize=16)  # a busy service writes the same second many times
@@ -71,7 +71,7 @@ def missing_for_submission(headers: Headers, *, date: datetime, message_id: str)
 
 
 def _fold(name: str, parts: Sequence[str]) -> bytes:
-    return (f"{name}: " + "\r\n\t".join(parts) + "\r\n").encode("ascii")
+    return (f"{name}: " + "\r\n\t".join(parts) + "\r\n").encode("utf-8")  # RFC 6531 §3.7.3
 
 
 def _tagged(address: str) -> str:

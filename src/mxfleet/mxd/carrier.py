@@ -15,6 +15,7 @@ from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.listener import plain_address
 from mxfleet.mxd.upgrade import upgrade
 
+SPOOL: Final = "spool"  # why reading is paused: what was received is not stored yet
 BUFFERED: Final = 65_536  # octets that may wait in a paused engine
 LINGER: Final = 5.0  # seconds for a client to take its last reply
 
@@ -37,6 +38,7 @@ class Carrier(asyncio.Protocol):
         self._upgrading = False
         self._early: list[bytes] = []  # decrypted before the task that upgraded has noticed
         self._paused: set[str] = set()  # why reading is paused
+        self._behind: float | None = None  # since when it is for the spool
 
     @abstractmethod
     def greeting(self) -> Reply | None:
@@ -152,25 +154,23 @@ class Carrier(asyncio.Protocol):
             self._transport.close()
 
     def _set_deadline(self) -> None:
-        limits = self.engine.session.config.limits
-        match self.engine.expects:
-            case "command":
-                self.deadline = self._now() + limits.command_seconds
-            case "data":
-                self.deadline = self._now() + limits.data_seconds
-            case "handshake":
-                self.deadline = self._now() + limits.handshake_seconds
-            case _:
-                self.deadline = float("inf")
+        behind = self._behind is not None  # the spool's delay is not the client's
+        self.deadline = float("inf") if behind else self.engine.deadline(self._now())
 
     def pause(self, why: str) -> None:
         """Read no more until every reason has gone."""
         if not self._paused and not self._transport.is_closing():
             self._transport.pause_reading()
         self._paused.add(why)
+        if why == SPOOL and self._behind is None:
+            self._behind = self._now()
 
     def resume(self, why: str) -> None:
         """A reason has gone."""
+        if why == SPOOL and self._behind is not None:
+            self.engine.forgive(self._now() - self._behind)
+            self._behind = None
+            self._set_deadline()
         if self._paused:
             self._paused.discard(why)
             if not self._paused and not self._transport.is_closing():
@@ -184,6 +184,10 @@ class Carrier(asyncio.Protocol):
             self.engine.accept()
         else:
             self.engine.answer(reply)
+        self.answered()
+
+    def answered(self) -> None:
+        """A question has its answer: go on, unless that is being done already."""
         if not self._pumping:
             if self._draining and not self.busy:
                 self.engine.shutdown()

@@ -19,6 +19,7 @@ from mxfleet.mail.address import (
 )
 
 ATEXT = "abcXYZ019!#$%&'*+/=?^_`{|}~-"
+wide = st.text(st.characters(min_codepoint=0xA1, exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=4)
 dot_strings = st.lists(st.text(ATEXT, min_size=1, max_size=8), min_size=1, max_size=4).map(".".join)
 printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
 labels = st.from_regex(re.compile(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?"), fullmatch=True)
@@ -42,6 +43,10 @@ domains = st.lists(labels, min_size=1, max_size=4).map(".".join)
         ("a@BÜCHER.test", "a", "xn--bcher-kva.test"),
         ("a@XN--BCHER-KVA.test", "a", "xn--bcher-kva.test"),
         ("a" * 64 + "@b.test", "a" * 64, "b.test"),
+        ("é" * 32 + "@b.test", "é" * 32, "b.test"),
+        ("Jörg.Müller@corp.test", "Jörg.Müller", "corp.test"),
+        ('"ж ж"@corp.test', "ж ж", "corp.test"),
+        ("用户@例え.test", "用户", "xn--r8jz45g.test"),
     ],
 )
 def test_a_mailbox_is_read_and_made_canonical(text: str, local: str, domain: str) -> None:
@@ -76,8 +81,10 @@ def test_a_mailbox_is_read_and_made_canonical(text: str, local: str, domain: str
         '"a"b@c.test',
         '"a@b.test',
         '"a\r"@b.test',
-        '"é"@b.test',
-        "é@b.test",
+        "a\u0085@b.test",
+        "é\u2028@b.test",
+        "\ud800@b.test",
+        "é" * 33 + "@b.test",
         "a@[192.0.2.256]",
         "a@[192.0.2.1",
         "a@[192.0.2.1]x",
@@ -93,6 +100,12 @@ def test_a_mailbox_is_read_and_made_canonical(text: str, local: str, domain: str
 def test_what_the_grammar_forbids_is_no_mailbox(text: str) -> None:
     with pytest.raises(AddressError):
         parse_mailbox(text)
+
+
+@given(wide, wide, domains)
+def test_a_mailbox_in_utf8_written_and_read_again_is_the_same(left: str, right: str, domain: str) -> None:
+    for local in (f"{left}a.b{right}", f"{left} {right}", f'{left}"\\{right}'):
+        assert parse_mailbox(str(Mailbox(local, domain))) == Mailbox(local, domain)
 
 
 @given(st.one_of(dot_strings, printable), domains)
@@ -117,7 +130,7 @@ def test_what_is_accepted_fits_on_one_line_between_brackets(text: str) -> None:
         mailbox = parse_mailbox(text)
     except AddressError:
         return
-    assert re.fullmatch(r"<[ -~]+>", path(mailbox))
+    assert re.fullmatch(r"<[^\x00-\x1f\x7f-\x9f\u2028\u2029]+>", path(mailbox))
     assert parse_mailbox(str(mailbox)) == mailbox
 
 
@@ -125,6 +138,12 @@ def test_quoting_makes_no_difference_and_case_only_left_of_the_at() -> None:
     assert parse_mailbox('"alice"@CORP.test') == parse_mailbox("alice@corp.test")
     assert parse_mailbox("Alice@corp.test") != parse_mailbox("alice@corp.test")
     assert parse_mailbox("Alice@corp.test").canonical == parse_mailbox("aLICE@corp.test").canonical
+
+
+def test_one_address_written_with_different_octets_has_one_key() -> None:
+    assert parse_mailbox("JÖRG@b.test").canonical == parse_mailbox("jo\u0308rg@b.test").canonical
+    assert not parse_mailbox("jörg@b.test").is_ascii
+    assert parse_mailbox("joerg@bücher.test").is_ascii
 
 
 def test_the_null_reverse_path_is_none() -> None:

@@ -34,6 +34,22 @@ def test_whatever_the_text_holds_only_one_reply_comes_out() -> None:
     assert Reply(550, "5.1.1", "caf\u00e9\x00\t").render() == b"550 5.1.1 caf???\r\n"
 
 
+def test_utf8_is_for_those_who_said_that_they_take_it() -> None:
+    assert Reply(550, "5.1.1", "Grüße\x07\u2028x").render(utf8=True) == (
+        "550-5.1.1 Grüße?\r\n550 5.1.1 x\r\n".encode()
+    )
+    assert Reply(250, "2.0.0", "Grüße").render() == b"250 2.0.0 Gr??e\r\n"
+
+
+@given(st.text(max_size=600))
+def test_a_reply_in_utf8_is_cut_between_characters(text: str) -> None:
+    octets = Reply(250, "2.0.0", text).render(utf8=True)
+    lines = octets.split(b"\r\n")
+    assert all(len(line) + 2 <= MAX_REPLY_LINE for line in lines)
+    assert all(line.decode("utf-8").isprintable() and line.startswith(b"250") for line in lines[:-1])
+    assert lines[-1] == b""
+
+
 @given(st.sampled_from([(250, "2.0.0"), (451, "4.3.0"), (550, ""), (220, "")]), st.text(max_size=2000))
 def test_what_is_rendered_parses_as_exactly_one_reply_within_the_limits(
     codes: tuple[int, str], text: str

@@ -13,6 +13,7 @@ ACCEPTED: Final[dict[type, bytes]] = {
     events.DataStart: replies.SEND_DATA.render(),
     events.MessageComplete: replies.ACCEPTED.render(),
 }
+CHUNK_OK: Final = replies.CHUNK_OK.render()
 # Only these may be accepted in a driver's own words; the others' are part of the protocol.
 FREE_WORDS: Final = (events.MailFrom, events.RcptTo, events.MessageComplete)
 # What the client must wait for before it speaks again (RFC 2920 §3.1, RFC 3207 §4, RFC 4954 §4).

@@ -2,13 +2,25 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Final, TypeAlias
 
 from mxfleet.errors import AddressError
 from mxfleet.mail.address import parse_forward_path, parse_reverse_path
 from mxfleet.mail.smtp import replies
 from mxfleet.mail.smtp.events import Body, Hello, MailFrom, RcptTo
-from mxfleet.mail.smtp.replies import Refusal
+from mxfleet.mail.smtp.notification import (
+    NO_MAIL_DSN,
+    MailDsn,
+    RcptDsn,
+    is_envid,
+    is_notify,
+    is_orcpt,
+    is_ret,
+)
+from mxfleet.mail.smtp.reception import Chunk
+from mxfleet.mail.smtp.replies import Breach, Refusal
+from mxfleet.mail.xtext import XTEXT
 
 Parameters: TypeAlias = Mapping[str, str]
 """ESMTP parameters: keyword in upper case, value or ""."""
@@ -19,8 +31,9 @@ Check: TypeAlias = Callable[[str], bool]
 _PATH = r'<((?:[^<>"\\ ]|"(?:[^"\\]|\\.)*+")*+)>'
 _MAIL = re.compile(rf"FROM:{_PATH}(?: (.*))?", re.IGNORECASE)
 _RCPT = re.compile(rf"TO:{_PATH}(?: (.*))?", re.IGNORECASE)
-_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?")  # RFC 5321 §4.1.2, esmtp-param
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")  # RFC 3461 §4
+# RFC 5321 §4.1.2, esmtp-param; its value may be UTF-8 (RFC 6531 §3.3).
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\u00a0-\U0010ffff]+))?")
+_CHUNK = re.compile(r"([0-9]{1,20})(?: (LAST))?", re.IGNORECASE)
 _HELLO = re.compile(r"[!-~]{1,255}")
 
 
@@ -36,13 +49,29 @@ def is_body(value: str) -> bool:
 
 def is_xtext_mailbox(value: str) -> bool:
     """RFC 4954 §5: `<>` or a mailbox in xtext; nobody trusts it, so its inside is not looked at."""
-    return _XTEXT.fullmatch(value) is not None
+    return value != "" and XTEXT.fullmatch(value) is not None
 
 
+def is_nothing(value: str) -> bool:
+    """A keyword that takes no value (RFC 6531 §3.4)."""
+    return value == ""
+
+
+NONE: Final[Mapping[str, Check]] = {}
+_NONE_SAID: Final[Parameters] = {}
 MAIL_PARAMETERS: Final[Mapping[str, Check]] = {"SIZE": is_size, "BODY": is_body}
-MAIL_PARAMETERS_WITH_AUTH: Final[Mapping[str, Check]] = {**MAIL_PARAMETERS, "AUTH": is_xtext_mailbox}
-NO_PARAMETERS: Final[Mapping[str, Check]] = {}
-_NONE: Final[Parameters] = {}
+RCPT_DSN: Final[Mapping[str, Check]] = {"NOTIFY": is_notify, "ORCPT": is_orcpt}
+
+
+@cache
+def mail_parameters(auth: bool, smtputf8: bool, dsn: bool) -> Mapping[str, Check]:
+    """What MAIL may have behind its path, where these extensions are offered."""
+    return {
+        **MAIL_PARAMETERS,
+        **({"AUTH": is_xtext_mailbox} if auth else {}),
+        **({"SMTPUTF8": is_nothing} if smtputf8 else {}),
+        **({"RET": is_ret, "ENVID": is_envid} if dsn else {}),
+    }
 
 
 def parse_hello(argument: str, *, extended: bool) -> Hello:
@@ -64,14 +93,20 @@ def parse_mail(argument: str, allowed: Mapping[str, Check] = MAIL_PARAMETERS) ->
         reverse_path = parse_reverse_path(match[1])
     except AddressError as error:
         raise Refusal(replies.BAD_SENDER) from error
-    if match[2] is None:
+    parameters = parse_parameters(match[2], allowed) if match[2] is not None else _NONE_SAID
+    if "SMTPUTF8" not in parameters and not argument.isascii():
+        raise Refusal(replies.UTF8_NOT_SAID)
+    if not parameters:
         return MailFrom(reverse_path)
-    parameters = parse_parameters(match[2], allowed)
     body: Body = "8BITMIME" if parameters.get("BODY", "").upper() == "8BITMIME" else "7BIT"
-    return MailFrom(reverse_path, int(parameters.get("SIZE", 0)), body, parameters)
+    dsn = NO_MAIL_DSN
+    if "RET" in parameters or "ENVID" in parameters:
+        dsn = MailDsn(parameters.get("RET", "").upper(), parameters.get("ENVID", ""))
+    size = int(parameters.get("SIZE", 0))
+    return MailFrom(reverse_path, size, body, parameters, "SMTPUTF8" in parameters, dsn)
 
 
-def parse_rcpt(argument: str, allowed: Mapping[str, Check] = NO_PARAMETERS) -> RcptTo:
+def parse_rcpt(argument: str, allowed: Mapping[str, Check] = NONE) -> RcptTo:
     """`TO:<forward-path> [parameters]` (RFC 5321 §4.1.1.3)."""
     match = _RCPT.fullmatch(argument)
     if match is None:
@@ -80,7 +115,22 @@ def parse_rcpt(argument: str, allowed: Mapping[str, Check] = NO_PARAMETERS) -> R
         mailbox = parse_forward_path(match[1])
     except AddressError as error:
         raise Refusal(replies.BAD_RECIPIENT) from error
-    return RcptTo(mailbox) if match[2] is None else RcptTo(mailbox, parse_parameters(match[2], allowed))
+    if match[2] is None:
+        return RcptTo(mailbox)
+    parameters = parse_parameters(match[2], allowed)
+    dsn = RcptDsn(parameters.get("NOTIFY", "").upper(), parameters.get("ORCPT", ""))
+    return RcptTo(mailbox, parameters, dsn)
+
+
+def parse_chunk(argument: str) -> Chunk:
+    """The argument of BDAT (RFC 3030 §2).
+
+    The session ends where it cannot be read: what follows is a message or commands, and nobody knows which.
+    """
+    match = _CHUNK.fullmatch(argument)
+    if match is None:
+        raise Breach(replies.BDAT_SYNTAX)
+    return Chunk(int(match[1]), last=match[2] is not None)
 
 
 def parse_parameters(text: str, allowed: Mapping[str, Check]) -> Parameters:
@@ -98,4 +148,4 @@ def parse_parameters(text: str, allowed: Mapping[str, Check]) -> Parameters:
         if not allowed[keyword](value):
             raise Refusal(replies.BAD_PARAMETER)
         found[keyword] = value
-    return found or _NONE
+    return found

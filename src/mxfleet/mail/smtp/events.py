@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from mxfleet.mail.address import Mailbox, ReversePath
 from mxfleet.mail.reply import Reply
+from mxfleet.mail.smtp.notification import NO_MAIL_DSN, NO_RCPT_DSN, MailDsn, RcptDsn
 
 Body: TypeAlias = Literal["7BIT", "8BITMIME"]
 
@@ -54,12 +55,17 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class MailFrom:
-    """Question: a transaction begins; `size` is the declared size in octets, 0 where not declared."""
+    """Question: a transaction begins; `size` is the declared size in octets, 0 where not declared.
+
+    `utf8` says that addresses and header fields may be UTF-8 (SMTPUTF8, RFC 6531).
+    """
 
     reverse_path: ReversePath
     size: int = 0
     body: Body = "7BIT"
     parameters: Mapping[str, str] = field(default_factory=dict)
+    utf8: bool = False
+    dsn: MailDsn = NO_MAIL_DSN
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +74,12 @@ class RcptTo:
 
     mailbox: Mailbox
     parameters: Mapping[str, str] = field(default_factory=dict)
+    dsn: RcptDsn = NO_RCPT_DSN
 
 
 @dataclass(frozen=True, slots=True)
 class DataStart:
-    """Question: the message is about to come, for the recipients that were accepted."""
+    """Question: the message is about to come, by DATA or BDAT, for the recipients that were accepted."""
 
     mail: MailFrom
     recipients: tuple[RcptTo, ...]
@@ -80,7 +87,10 @@ class DataStart:
 
 @dataclass(frozen=True, slots=True)
 class DataChunk:
-    """Notice: a piece of the message, unstuffed, with CRLF line endings; pieces end anywhere."""
+    """Notice: a piece of the message, unstuffed, with CRLF line endings; pieces end anywhere.
+
+    The last one ends in CRLF, however the message came.
+    """
 
     data: bytes
 

@@ -1,11 +1,14 @@
 """What a server session knows of its client, and what the client may do next (RFC 5321 §4.1.4)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp import replies
+from mxfleet.mail.smtp.commands import NONE, RCPT_DSN, Check, mail_parameters
 from mxfleet.mail.smtp.events import Auth, DataStart, Hello, MailFrom, RcptTo, TlsInfo
 from mxfleet.mail.smtp.limits import ServerConfig
+from mxfleet.mail.smtp.reception import AnyReception
 from mxfleet.mail.smtp.replies import Refusal
 from mxfleet.mail.smtp.sasl import MECHANISMS
 
@@ -20,16 +23,36 @@ class Session:
     username: str | None = None  # whom AUTH proved
     mail: MailFrom | None = None
     recipients: list[RcptTo] = field(default_factory=list)  # those that were accepted
+    mail_parameters: Mapping[str, Check] = field(
+        default_factory=dict
+    )  # what MAIL and RCPT may have behind their path
+    rcpt_parameters: Mapping[str, Check] = field(default_factory=dict)
+    reception: AnyReception | None = None  # while a message comes in, and between two BDATs
+    chunks_failed: bool = (
+        False  # what follows a failed BDAT, sent before its answer was seen, is no new error
+    )
     errors: int = 0
     idle_commands: int = 0
     auth_failures: int = 0
+    refused_recipients: int = 0  # since a message was last accepted
 
     @property
     def protocol(self) -> str:
-        """The word behind "with" in a Received header (RFC 3848)."""
+        """The word behind "with" in a Received header (RFC 3848, RFC 6531 §3.7.3)."""
         if self.hello is None or not self.hello.extended:
             return "SMTP"
-        return "ESMTP" + ("S" if self.tls else "") + ("A" if self.username is not None else "")
+        word = "UTF8SMTP" if self.utf8 else "ESMTP"
+        return word + ("S" if self.tls else "") + ("A" if self.username is not None else "")
+
+    @property
+    def utf8(self) -> bool:
+        """Whether this is a transaction with SMTPUTF8: addresses, header and replies may be UTF-8 (RFC 6531)."""
+        return self.mail is not None and self.mail.utf8
+
+    @property
+    def accepts_utf8(self) -> bool:
+        """Whether a command may hold UTF-8 (RFC 6531 §3.1)."""
+        return self.config.offer_smtputf8 and self.hello is not None and self.hello.extended
 
     @property
     def offers_starttls(self) -> bool:
@@ -48,7 +71,13 @@ class Session:
         return Reply(250, "", "\n".join(lines))
 
     def _extensions(self) -> list[str]:
-        lines = ["PIPELINING", f"SIZE {self.config.max_size}", "8BITMIME", "ENHANCEDSTATUSCODES"]
+        config = self.config
+        lines = ["PIPELINING", f"SIZE {config.max_size}", "8BITMIME", "ENHANCEDSTATUSCODES"]
+        lines += ["CHUNKING"] if config.offer_chunking else []
+        lines += (
+            ["SMTPUTF8"] if config.offer_smtputf8 else []
+        )  # RFC 6531 §3.1: needs 8BITMIME, which is there
+        lines += ["DSN"] if config.offer_dsn else []
         if self.offers_starttls:
             lines.append("STARTTLS")
         if self.offers_auth:
@@ -59,6 +88,7 @@ class Session:
         """Forget sender and recipients; whether there was something to forget."""
         begun, self.mail = self.mail is not None, None
         self.recipients = []
+        self.reception = None
         return begun
 
     def learn(self, accepted: MailFrom | RcptTo | Auth) -> None:
@@ -69,6 +99,21 @@ class Session:
             self.mail = accepted
         else:
             self.username = accepted.username
+            self._offer()
+
+    def greet(self, hello: Hello) -> None:
+        """Take an accepted EHLO or HELO: who speaks, and what may be said to us from now on."""
+        self.hello = hello
+        self._offer()
+
+    def _offer(self) -> None:
+        config, extended = self.config, self.hello is not None and self.hello.extended
+        self.mail_parameters = self.rcpt_parameters = NONE
+        if extended:
+            auth = self.username is not None
+            self.mail_parameters = mail_parameters(auth, config.offer_smtputf8, config.offer_dsn)
+        if extended and config.offer_dsn:
+            self.rcpt_parameters = RCPT_DSN
 
     def begin_tls(self, tls: TlsInfo) -> None:
         """Begin anew inside TLS: nothing that was said in the clear counts (RFC 3207 §4.2)."""
@@ -90,13 +135,18 @@ class Session:
         """May RCPT come now?"""
         if self.mail is None:
             raise Refusal(replies.MAIL_FIRST)
+        if self.reception is not None:
+            raise Refusal(replies.AFTER_BDAT)
         if len(self.recipients) >= self.config.max_recipients:
             raise Refusal(replies.TOO_MANY_RECIPIENTS)
 
     def check_data(self) -> DataStart:
-        """May DATA come now?"""
+        """May DATA or the first BDAT come now?"""
         if self.mail is None:
             raise Refusal(replies.MAIL_FIRST)
+        # RFC 3030 §2: DATA and BDAT are not for the same transaction, and RCPT comes before both.
+        if self.reception is not None:
+            raise Refusal(replies.AFTER_BDAT)
         if not self.recipients:
             raise Refusal(replies.NO_RECIPIENT)
         return DataStart(self.mail, tuple(self.recipients))

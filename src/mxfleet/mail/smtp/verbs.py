@@ -3,24 +3,40 @@
 A verb that is missing here is not implemented and not advertised; a new extension is one more entry.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp import commands, replies, sasl
 from mxfleet.mail.smtp.events import DataStart, Hello, MailFrom, Question, RcptTo, StartTls
+from mxfleet.mail.smtp.reception import Chunk
 from mxfleet.mail.smtp.replies import Breach, Refusal
 from mxfleet.mail.smtp.session import Session
 
-Outcome: TypeAlias = Reply | sasl.Challenge | Question
+Outcome: TypeAlias = Reply | sasl.Challenge | Chunk | Question
 Verb: TypeAlias = Callable[[Session, str], Outcome]
 
+_WITH_ADDRESS = re.compile("(?:MAIL|RCPT|VRFY|EXPN) ", re.IGNORECASE)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-def command_line(octets: bytes) -> str:
-    """The text of a line; trailing blanks are tolerated (RFC 5321 §4.1.1), all else must be printable."""
+
+def command_line(session: Session, octets: bytes) -> str:
+    """The text of a line; trailing blanks are tolerated (RFC 5321 §4.1.1), all else must be printable.
+
+    Addresses beyond ASCII may be in it where that is offered (RFC 6531 §3.3); whether here, its verb decides.
+    """
     line = octets.decode("latin-1").rstrip(" ")
-    if line.isascii() and line.isprintable():
-        return line
+    if line.isascii():
+        if line.isprintable():
+            return line
+    elif session.accepts_utf8 and _WITH_ADDRESS.match(line):
+        try:
+            line = octets.decode("utf-8").rstrip(" ")
+        except UnicodeDecodeError as error:
+            raise Refusal(replies.NOT_UTF8) from error
+        if not _CONTROL.search(line):
+            return line
     raise Refusal(replies.NOT_PRINTABLE)
 
 
@@ -30,9 +46,7 @@ def run(session: Session, verb: str, argument: str) -> Outcome:
     if command is None:
         raise _unknown(verb)
     if verb in _IDLE:
-        session.idle_commands += 1
-        if session.idle_commands > session.config.limits.idle_commands:
-            raise Breach(replies.TOO_MANY_IDLE, "errors")
+        _count_idle(session)
     return command(session, argument)
 
 
@@ -79,13 +93,8 @@ def auth_response(mechanism: sasl.Mechanism, line: str) -> sasl.Step:
 def mail(session: Session, argument: str) -> MailFrom:
     """RFC 5321 §4.1.1.2, RFC 1870 §6.1."""
     session.check_mail()
-    if session.hello is None or not session.hello.extended:
-        allowed = commands.NO_PARAMETERS
-    elif session.username is not None:
-        allowed = commands.MAIL_PARAMETERS_WITH_AUTH
-    else:
-        allowed = commands.MAIL_PARAMETERS
-    parsed = commands.parse_mail(argument, allowed)
+    session.chunks_failed = False
+    parsed = commands.parse_mail(argument, session.mail_parameters)
     if parsed.size > session.config.max_size:
         raise Refusal(replies.TOO_BIG)
     return parsed
@@ -93,8 +102,10 @@ def mail(session: Session, argument: str) -> MailFrom:
 
 def rcpt(session: Session, argument: str) -> RcptTo:
     """RFC 5321 §4.1.1.3; the syntax is looked at first, so that a bad one is called what it is."""
-    parsed = commands.parse_rcpt(argument, commands.NO_PARAMETERS)
+    parsed = commands.parse_rcpt(argument, session.rcpt_parameters)
     session.check_rcpt()
+    if not (argument.isascii() or session.utf8):
+        raise Refusal(replies.UTF8_NOT_SAID)  # RFC 6531 §3.5
     return parsed
 
 
@@ -102,6 +113,18 @@ def data(session: Session, argument: str) -> DataStart:
     """RFC 5321 §4.1.1.4."""
     _no(argument)
     return session.check_data()
+
+
+def bdat(session: Session, argument: str) -> Chunk:
+    """RFC 3030 §2; whether it may come now is asked later, for its octets follow in any case."""
+    if not session.config.offer_chunking:
+        raise Breach(replies.NOT_IMPLEMENTED)  # they would be taken for commands
+    chunk = commands.parse_chunk(argument)
+    if chunk.size > 2 * session.config.max_size:
+        raise Breach(replies.TOO_BIG)  # not even to be thrown away
+    if session.mail is None or not session.recipients:
+        _count_idle(session)
+    return chunk
 
 
 def rset(session: Session, argument: str) -> Reply:
@@ -142,6 +165,7 @@ VERBS: Final[dict[str, Verb]] = {
     "MAIL": mail,
     "RCPT": rcpt,
     "DATA": data,
+    "BDAT": bdat,
     "RSET": rset,
     "NOOP": noop,
     "VRFY": vrfy,
@@ -149,9 +173,7 @@ VERBS: Final[dict[str, Verb]] = {
     "QUIT": quit_,
 }
 _IDLE: Final = frozenset({"EHLO", "HELO", "RSET", "NOOP", "VRFY", "HELP"})
-_OTHERS: Final = frozenset(
-    {"EXPN", "BDAT", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "BURL", "XCLIENT"}
-)
+_OTHERS: Final = frozenset({"EXPN", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "BURL", "XCLIENT"})
 # Browsers and proxies tricked into talking to a mail server; what follows their verb is not ours to run.
 _NOT_SMTP: Final = frozenset({"GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS", "DELETE", "PATCH"})
 
@@ -160,6 +182,12 @@ def _unknown(verb: str) -> Refusal:
     if verb in _NOT_SMTP:
         return Breach(replies.NOT_SMTP)
     return Refusal(replies.NOT_IMPLEMENTED if verb in _OTHERS else replies.UNKNOWN_COMMAND)
+
+
+def _count_idle(session: Session) -> None:
+    session.idle_commands += 1
+    if session.idle_commands > session.config.limits.idle_commands:
+        raise Breach(replies.TOO_MANY_IDLE, "errors")
 
 
 def _no(argument: str) -> None:

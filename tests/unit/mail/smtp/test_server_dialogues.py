@@ -15,7 +15,7 @@ from mxfleet.mail.smtp.server import Server
 DIALOGUES = Path(__file__).parents[3] / "dialogues" / "server"
 FILES = sorted(DIALOGUES.glob("*.txt"))
 SERVICES: dict[str, Service] = {"smtp": "smtp", "submission": "submission", "submissions": "submissions"}
-LIMITS = {"errors", "idle_commands", "auth_failures", "command_line", "auth_line"}
+LIMITS = {"errors", "idle_commands", "auth_failures", "refused_recipients", "command_line", "auth_line"}
 
 
 def reply_of(words: str) -> Reply:
@@ -27,6 +27,10 @@ def octets(escaped: str) -> bytes:
     return escaped.encode("latin-1").decode("unicode_escape").encode("latin-1")
 
 
+def said(keyword: str, value: str) -> str:
+    return f" {keyword}={value}" if value else ""
+
+
 def told(event: Event) -> str:
     """An event as dialogues write it."""
     match event:
@@ -34,10 +38,11 @@ def told(event: Event) -> str:
             return f"Hello {name} {'EHLO' if extended else 'HELO'}"
         case events.Auth(mechanism, username, _):
             return f"Auth {mechanism} {username}"
-        case events.MailFrom(reverse_path, size, body):
-            return f"MailFrom {path_text(reverse_path)} size={size} {body}"
-        case events.RcptTo(mailbox):
-            return f"RcptTo {path_text(mailbox)}"
+        case events.MailFrom(reverse_path, size, body, _, utf8, dsn):
+            words = f"MailFrom {path_text(reverse_path)} size={size} {body}{' SMTPUTF8' if utf8 else ''}"
+            return words + said("RET", dsn.ret) + said("ENVID", dsn.envid)
+        case events.RcptTo(mailbox, _, dsn):
+            return f"RcptTo {path_text(mailbox)}" + said("NOTIFY", dsn.notify) + said("ORCPT", dsn.orcpt)
         case events.DataStart(_, recipients):
             return f"DataStart {len(recipients)}"
         case events.MessageComplete(size):
@@ -56,6 +61,7 @@ class Stage:
     def __init__(self, settings: dict[str, str], *, single_octets: bool) -> None:
         self.single_octets = single_octets
         self.users = {settings["user"]} if "user" in settings else set()
+        without = settings.get("without", "").split()
         limits = {name: int(value) for name, value in settings.items() if name in LIMITS}
         self.server = Server(
             ServerConfig(
@@ -65,6 +71,9 @@ class Stage:
                 max_recipients=int(settings.get("max_recipients", 1000)),
                 offer_starttls=settings.get("starttls") != "no",
                 require_tls_for_auth=settings.get("plain_auth") != "yes",
+                offer_chunking="CHUNKING" not in without,
+                offer_smtputf8="SMTPUTF8" not in without,
+                offer_dsn="DSN" not in without,
                 limits=ServerLimits(**limits),
             )
         )
@@ -90,7 +99,7 @@ class Stage:
     def pump(self) -> None:
         while not isinstance(event := self.server.next_event(), Idle):
             self.take(event)
-        self.replies += self.server.output().decode("ascii")
+        self.replies += self.server.output().decode("utf-8")
 
     def take(self, event: Event) -> None:
         self.events.append(told(event))
@@ -139,7 +148,7 @@ class Stage:
     def run(self, line: str) -> None:
         mark, text = line[:2], line[3:]
         if mark == "C:":
-            self.pending += text.encode("ascii") + b"\r\n"
+            self.pending += text.encode("utf-8") + b"\r\n"
         elif mark == "C!":
             self.pending += octets(text)
         elif mark == "--" and text.startswith("answer "):
@@ -196,4 +205,4 @@ def test_the_server_speaks_the_same_when_every_octet_comes_alone(file: Path) -> 
 
 
 def test_there_are_dialogues() -> None:
-    assert len(FILES) >= 50
+    assert len(FILES) >= 60

@@ -94,6 +94,10 @@ class Model:
         )
 
 
+def wire(commands: list[Command]) -> bytes:
+    return b"".join(command.line.encode() + b"\r\n" for command in commands)
+
+
 class Sessions(RuleBasedStateMachine):
     """A client that sends groups cut anywhere, and a driver that answers at once or later."""
 
@@ -104,6 +108,7 @@ class Sessions(RuleBasedStateMachine):
         self.parser = ReplyParser()
         self.answers: deque[Reply | None] = deque()
         self.message = b""
+        self.recipients = 0  # of the message that is about to begin
         self.accepted: list[bytes] = []
         self.server.greeting()
         assert self.codes() == [220]
@@ -131,7 +136,7 @@ class Sessions(RuleBasedStateMachine):
         if isinstance(event, events.DataChunk):
             self.message += event.data
         elif isinstance(event, events.DataStart):
-            assert len(event.recipients) == self.model.recipients > 0
+            assert len(event.recipients) == self.recipients > 0
             self.message = b""
         if isinstance(event, events.Question):
             answer = self.answers.popleft()
@@ -148,14 +153,18 @@ class Sessions(RuleBasedStateMachine):
             self.model.reset()
         assert self.codes() == [250 if answer is None else answer.code]
 
-    def group(self, commands: list[Command], size: int, late: bool, last: bytes = b"") -> list[int]:
+    def expect(self, commands: list[Command]) -> list[int]:
+        """The codes that a group will get; the driver learns what to answer."""
         expected = []
         for command in commands:
             if self.model.asks(command):
                 self.answers.append(command.answer)
             expected.append(self.model.code(command))
-        octets = b"".join(command.line.encode() + b"\r\n" for command in commands)
-        self.feed(octets + last, size, late=late)
+        return expected
+
+    def group(self, commands: list[Command], size: int, late: bool) -> list[int]:
+        expected = self.expect(commands)
+        self.feed(wire(commands), size, late=late)
         return expected
 
     @rule(commands=ENVELOPES, size=CUTS, late=st.booleans())
@@ -185,7 +194,7 @@ class Sessions(RuleBasedStateMachine):
     ) -> None:
         expected = self.group(commands, size, late)
         assert self.codes() == expected
-        possible = self.model.mail and self.model.recipients > 0
+        possible, self.recipients = self.model.mail and self.model.recipients > 0, self.model.recipients
         if possible:
             self.answers.append(start)
         self.feed(b"DATA\r\n", size)
@@ -200,20 +209,57 @@ class Sessions(RuleBasedStateMachine):
         self.answers.append(final)
         accepted = len(self.accepted)
         self.model.reset()
-        wire = (
+        stuffed = (
             b"".join((b"." + line if line.startswith(b".") else line) + b"\r\n" for line in lines) + b".\r\n"
         )
-        rest = wire + b"".join(command.line.encode() + b"\r\n" for command in behind)
-        codes = [250 if final is None else final.code]
-        for command in behind:
-            if self.model.asks(command):
-                self.answers.append(command.answer)
-            codes.append(self.model.code(command))
-        self.feed(rest, size, late=late)
+        codes = [250 if final is None else final.code, *self.expect(behind)]
+        self.feed(stuffed + wire(behind), size, late=late)
         assert self.codes() == codes
         assert self.accepted[accepted:] == (
             [b"".join(line + b"\r\n" for line in lines)] if final is None else []
         )
+
+    @rule(
+        commands=ENVELOPES,
+        size=CUTS,
+        late=st.booleans(),
+        start=answers,
+        chunks=st.lists(MESSAGES, min_size=1, max_size=3),
+        final=answers,
+        behind=ENVELOPES,
+    )
+    def sends_chunks(
+        self,
+        commands: list[Command],
+        size: int,
+        late: bool,
+        start: Reply | None,
+        chunks: list[list[bytes]],
+        final: Reply | None,
+        behind: list[Command],
+    ) -> None:
+        """Envelope, chunks and what comes behind them in one group: nothing has to be waited for."""
+        codes = self.expect(commands)
+        possible, self.recipients = self.model.mail and self.model.recipients > 0, self.model.recipients
+        if possible:
+            self.answers.append(start)
+        if possible and start is None:
+            self.answers.append(final)
+            codes += [250] * (len(chunks) - 1) + [250 if final is None else final.code]
+        else:
+            codes += [start.code if possible and start is not None else 503] + [503] * (len(chunks) - 1)
+        if possible:
+            self.model.reset()
+        codes += self.expect(behind)
+        octets = [b"".join(line + b"\r\n" for line in lines) for lines in chunks]
+        heads = [b"BDAT %d" % len(chunk) for chunk in octets]
+        heads[-1] += b" LAST"
+        sent = b"".join(head + b"\r\n" + chunk for head, chunk in zip(heads, octets, strict=True))
+        accepted, self.message = len(self.accepted), b""
+        self.feed(wire(commands) + sent + wire(behind), size, late=late)
+        assert self.codes() == codes
+        taken = possible and start is None and final is None
+        assert self.accepted[accepted:] == ([b"".join(octets)] if taken else [])
 
     @precondition(lambda self: self.server.session.tls is None)
     @rule(size=CUTS)
@@ -250,6 +296,8 @@ TOKENS = st.sampled_from(
         ],
         *[b"STARTTLS\r\n", b"AUTH PLAIN\r\n", b"AUTH LOGIN\r\n", b"AGEAYg==\r\n", b"*\r\n", b"QUIT\r\n"],
         *[b"\r", b"\n", b".", b"\0", b"x", b"AUTH ", b"\xff", b"Y" * 50, b" ", b"\n.\n", b"BDAT 3\r\nabc"],
+        *[b"BDAT 2 LAST\r\n\r\n", b"BDAT 0 LAST\r\n", b"BDAT 70\r\n", b"BDAT 4\r\n\nx\r\n", b"BDAT x\r\n"],
+        *["MAIL FROM:<é@b> SMTPUTF8\r\n".encode(), "RCPT TO:<é@d> NOTIFY=DELAY\r\n".encode()],
     ]
 )
 SEGMENTS = st.lists(st.lists(TOKENS, max_size=4).map(b"".join), max_size=14)
