@@ -32,7 +32,8 @@ def providers_for(
                 found[zone.name] = ZoneFileProvider(root / path)
             case Cloudflare() as how:
                 if how not in shared:
-                    shared[how] = _cloudflare(how, resolve(how.token, vault, environment, root))
+                    token = resolve(how.token, vault, environment, root)
+                    shared[how] = _cloudflare(fleet.name, how, token)
                 found[zone.name] = shared[how]
     return found
 
@@ -46,7 +47,8 @@ def _rfc2136(zone: Zone, how: Rfc2136, key: bytes) -> Provider:
     return Rfc2136Provider(Server(how.server, how.port, tsig))
 
 
-def _cloudflare(how: Cloudflare, token: bytes) -> Provider:
+def _cloudflare(fleet: str, how: Cloudflare, token: bytes) -> Provider:
     from mxfleet.dns.providers.cloudflare import connect  # a second to import: only who needs it waits
 
-    return connect(token.decode("ascii", "replace").strip(), address=how.address, paid=how.paid)
+    text = token.decode("ascii", "replace").strip()
+    return connect(text, mark=f"mxfleet {fleet}", address=how.address, paid=how.paid)

@@ -64,7 +64,8 @@ def make_plan(
         ours = ours_in(state, zone)
         interesting = {item.record.name for item in items} | {name for name, _, _ in ours}
         snapshots[zone] = providers[zone].read(zone, interesting | places[zone])
-        plans.append(plan_zone(zone, items, snapshots[zone].records, ours, names, adopt=adopt))
+        known = ours | snapshots[zone].marked
+        plans.append(plan_zone(zone, items, snapshots[zone].records, known, names, adopt=adopt))
     return Planned(Plan(fleet.name, tuple(plans), wanted.elsewhere), snapshots, state)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mxfleet.dns.plan import Change
-from mxfleet.dns.records import Record
+from mxfleet.dns.records import Identity, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,16 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A zone as it was read. `complete` is False where only the names asked for could be read."""
+    """A zone as it was read. `complete` is False where only the names asked for could be read.
+
+    `marked` are values that bear our mark at the provider (a comment): ours, whatever the ledger knows.
+    """
 
     zone: str
     records: tuple[Record, ...]
     serial: int
     complete: bool = True
+    marked: frozenset[Identity] = frozenset()
 
     def rrset(self, name: str, kind: str) -> tuple[Record, ...]:
         """All values of one name and type."""
