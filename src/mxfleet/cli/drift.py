@@ -122,9 +122,9 @@ def summary(found: dict[str, tuple[Difference, ...]], seconds: float) -> str:
 
 
 def as_values(found: dict[str, tuple[Difference, ...]]) -> list[dict[str, str]]:
-    """For --json."""
+    """For --json: the same words as the text."""
     return [
-        {"node": name, "role": item.role, "kind": item.kind, "subject": item.subject, "how": item.how}
+        {"node": name, "kind": item.thing, "name": item.subject, "how": item.how}
         for name, differences in found.items()
         for item in differences
     ]

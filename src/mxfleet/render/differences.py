@@ -20,9 +20,14 @@ class Difference:
     subject: str
     how: str
 
+    @property
+    def thing(self) -> str:
+        """What an administrator calls the kind of thing."""
+        return {"stray": "file", "setting": "kernel setting", "rules": "firewall"}.get(self.kind, self.kind)
+
     def __str__(self) -> str:
-        """E.g. `/etc/nftables.conf: content differs`."""
-        return f"{self.subject}: {self.how}"
+        """E.g. `file /etc/nftables.conf: content differs`."""
+        return f"{self.thing} {self.subject}: {self.how}"
 
 
 def differences(desired: Desired, seen: Observation) -> tuple[Difference, ...]:
@@ -101,7 +106,7 @@ def _units(desired: Desired, seen: Observation) -> Iterator[Difference]:
             yield Difference(unit.role, "unit", unit.name, how)
     notes = seen.loaded.get("nftables.service", ())
     if len(notes) > 1 and notes[1] != seen.rules:
-        yield Difference("rules", "rules", "nftables rules in the kernel", "differ from what was loaded")
+        yield Difference("rules", "rules", "rules in the kernel", "differ from what was loaded")
 
 
 def _unit(desired: Desired, seen: Observation, unit: Unit) -> Iterator[str]:

@@ -50,42 +50,42 @@ def test_a_node_that_is_as_it_shall_be_has_no_difference() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"digests": {**SEEN.digests, NFT: "0" * 64}}, f"{NFT}: content differs"),
-        ({"digests": without(SEEN.digests, NFT)}, f"{NFT}: does not exist"),
+        ({"digests": {**SEEN.digests, NFT: "0" * 64}}, f"file {NFT}: content differs"),
+        ({"digests": without(SEEN.digests, NFT)}, f"file {NFT}: does not exist"),
         (
             {"access": {**SEEN.access, NFT: Access("root", "root", 0o666)}},
-            f"{NFT}: is root:root 0666, not root:root 0644",
+            f"file {NFT}: is root:root 0666, not root:root 0644",
         ),
         (
             {"access": {**SEEN.access, "/etc/mxfleet/dkim": Access("root", "root", 0o755)}},
-            "/etc/mxfleet/dkim: is root:root 0755, not root:mxd 0750",
+            "directory /etc/mxfleet/dkim: is root:root 0755, not root:mxd 0750",
         ),
-        ({"ours": SEEN.ours | {"/etc/mxfleet/old.pem"}}, "/etc/mxfleet/old.pem: does not belong here"),
-        ({"packages": SEEN.packages - {"unbound"}}, "unbound: not installed"),
-        ({"users": frozenset({"mxd"})}, "keepalived_script: does not exist"),
+        ({"ours": SEEN.ours | {"/etc/mxfleet/old.pem"}}, "file /etc/mxfleet/old.pem: does not belong here"),
+        ({"packages": SEEN.packages - {"unbound"}}, "package unbound: not installed"),
+        ({"users": frozenset({"mxd"})}, "user keepalived_script: does not exist"),
         (
             {"settings": {**SEEN.settings, "net.ipv4.tcp_syncookies": "0"}},
-            "net.ipv4.tcp_syncookies: is 0, not 1",
+            "kernel setting net.ipv4.tcp_syncookies: is 0, not 1",
         ),
-        ({"release": "older"}, f"{TARGET.release}: not current (older is)"),
-        ({"releases": frozenset({"older"})}, f"{TARGET.release}: not unpacked"),
+        ({"release": "older"}, f"release {TARGET.release}: not current (older is)"),
+        ({"releases": frozenset({"older"})}, f"release {TARGET.release}: not unpacked"),
         (
             {"units": {**UNITS, "mxd.service": UnitState("failed", "enabled")}},
-            "mxd.service: is failed",
+            "unit mxd.service: is failed",
         ),
-        ({"units": {**UNITS, "ssh.service": UnitState("active", "disabled")}}, "ssh.service: is disabled"),
+        ({"units": {**UNITS, "ssh.service": UnitState("active", "disabled")}}, "unit ssh.service: is disabled"),
         (
             {"units": {**UNITS, "unbound.service": UnitState("active", "enabled", stale=True)}},
-            "unbound.service: systemd has not read its file again",
+            "unit unbound.service: systemd has not read its file again",
         ),
         (
             {"loaded": {**LOADED, "mxd.service": ("0" * 64,)}},
-            "mxd.service: runs with something else than is in place",
+            "unit mxd.service: runs with something else than is in place",
         ),
-        ({"loaded": without(LOADED, "keepalived.service")}, "keepalived.service: runs with something else than is in place"),
+        ({"loaded": without(LOADED, "keepalived.service")}, "unit keepalived.service: runs with something else than is in place"),
         (
             {"loaded": {**LOADED, RULES[0]: (RULES[1], "noted")}, "rules": "changed"},
-            "nftables rules in the kernel: differ from what was loaded",
+            "firewall rules in the kernel: differ from what was loaded",
         ),
     ],
 )  # fmt: skip
