@@ -51,9 +51,8 @@ def test_a_lab_that_is_whole_is_left_as_it_is(lab: Lab) -> None:
 def test_a_guest_that_crashed_is_booted_again_from_its_disk(lab: Lab) -> None:
     node = lab.roll_order()[0]
     lab.inside(node, "touch /var/lib/lab-test")
-    (nspawn,) = cgroup.processes(guests.group(node) / "supervisor")
-    os.kill(nspawn, signal.SIGKILL)
-    assert cgroup.wait_until(lambda: not guests.runs(node), seconds=5)
+    os.kill(guests.init_pid(node), signal.SIGKILL)
+    assert cgroup.wait_until(lambda: not guests.runs(node), seconds=20)
     said: list[str] = []
     boot(lab, ROOT, said)
     assert said == [f"booting {node}"]
