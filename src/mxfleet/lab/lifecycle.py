@@ -150,10 +150,14 @@ def traces() -> list[str]:
 
 def _end() -> None:
     """Remove in the order in which things hold one another; each step finds its work done without complaint."""
-    ended = _end_shared_connections() + _end_processes()
-    network.remove()
-    guests.remove_traces()
-    root.remove()
+    with ThreadPoolExecutor(2) as pool:
+        connections = pool.submit(_end_shared_connections)
+        ended = _end_processes()
+        disks = pool.submit(root.remove)
+        network.remove()
+        guests.remove_traces()
+        ended += connections.result()
+        disks.result()
     shutil.rmtree(state.DIRECTORY, ignore_errors=True)
     network.remove_mount_of_namespaces()
     state.LOCK.unlink(missing_ok=True)
@@ -169,9 +173,9 @@ def _end_processes() -> list[int]:
         return []
     if not tree.root.exists():
         return []
-    for path in tree.root.glob(f"{PREFIX}*"):
-        if path.name != guests.KEEPER_GROUP:
-            cgroup.kill(path)
+    groups = [path for path in tree.root.glob(f"{PREFIX}*") if path.name != guests.KEEPER_GROUP]
+    with ThreadPoolExecutor(len(groups) or 1) as pool:
+        list(pool.map(cgroup.kill, groups))
     keepers = cgroup.processes(tree.root)
     cgroup.kill(tree.root)
     tree.remove()

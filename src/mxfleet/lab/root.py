@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -133,9 +134,16 @@ def unmount(name: str) -> None:
 
 
 def remove() -> None:
-    """Unmount every root and delete every writable layer."""
-    for point in mounted():
-        unmount(point.parent.name)
+    """Unmount every root and delete every writable layer, all guests at once: the disk is what takes time."""
+    names = [path.name for path in LAYERS.iterdir()] if LAYERS.is_dir() else []
+    with ThreadPoolExecutor(len(names) or 1) as pool:
+        list(pool.map(_remove_one, names))
     if left := mounted():
         raise LabError(f"{left[0]} is still mounted", hint="see: findmnt; then mxfleet lab down again")
     shutil.rmtree(LAYERS, ignore_errors=True)
+
+
+def _remove_one(name: str) -> None:
+    unmount(name)
+    if not directory(name).is_mount():  # ten thousand files: rm(1) is three times as fast as Python
+        run(["rm", "-rf", "--one-file-system", "--", str(LAYERS / name)])
