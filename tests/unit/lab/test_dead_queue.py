@@ -18,7 +18,10 @@ def spool(tmp_path: Path) -> Path:
     for message, begun in ((1, None), (2, None), (3, 17.0)):
         values = (message, "t", begun, 0, 10, 1.0, b"", b"")
         writer.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-        writer.execute("INSERT INTO delivery VALUES (?, ?, 'x.test', 0, 0, 0, NULL, '')", (message, message))
+        columns = "id, message, domain, due, attempts, token, reply"
+        writer.execute(
+            f"INSERT INTO delivery ({columns}) VALUES (?, ?, 'x.test', 0, 0, 0, '')", (message, message)
+        )
         writer.execute("INSERT INTO recipient VALUES (?, 0, 'a@x.test', 'waiting', '')", (message,))
     writer.execute("INSERT INTO recipient VALUES (1, 1, 'b@x.test', 'delivered', '')")
     dead = tmp_path / "dead"
