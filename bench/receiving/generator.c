@@ -6,7 +6,8 @@
 
    The corpus is, a message: "SENDER LENGTH\n" and LENGTH octets as they go over the wire, final dot included.
    Which message is sent follows Zipf's law; each gets a first line "X-Bench: NUMBER", which no signature covers.
-   stdout: "warm", "end" when the window that is measured begins and ends, then one line of JSON. With --hold the
+   stdout: "warm" when each session has had a message accepted and --warm is over, "end" when the window that is
+   measured ends, then one line of JSON. With --hold the
    sessions stay until stdin ends. --acked lists "NUMBER INDEX" of each message that was answered with 250. */
 
 #define _GNU_SOURCE
@@ -34,12 +35,12 @@
 #include <unistd.h>
 
 enum state { WAITING, CONNECTING, GREETING, HELLO, STARTTLS, HANDSHAKE, MAIL, RCPT, DATA, BODY, RESET, QUIT, IDLE };
-enum { SOURCES = 250, OPENING = 100, REPLY = 2048 };
+enum { SOURCES = 250, OPENING = 100, REPLY = 2048, WARM_LIMIT = 30 };
 
 struct message { const char *sender, *octets; size_t sender_length, length; };
 struct part { const char *octets; size_t length; };
 struct session {
-    int fd, number, sent_here, writing;
+    int fd, number, sent_here, writing, served;
     enum state state;
     SSL *ssl;
     double begun, due;
@@ -59,7 +60,7 @@ static struct message *messages;
 static double *cumulated;
 static size_t message_count;
 static struct session *sessions;
-static int poller, opening, stopping, in_window, transactions;
+static int poller, opening, stopping, in_window, transactions, served;
 static long next_id, accepted, accepted_total, refused, lost, tried_connections;
 static char first_refusal[256];
 static float *latencies;
@@ -284,6 +285,7 @@ static int send_message(struct session *s) {
 static int message_taken(struct session *s) {
     accepted_total++;
     transactions--;
+    if (!s->served) s->served = 1, served++;
     s->state = IDLE;
     if (acked) fprintf(acked, "%ld %zu\n", s->id, s->index);
     if (in_window) {
@@ -432,12 +434,15 @@ static double quantile(double q) {
     return latency_count ? 1000.0 * (double)latencies[(size_t)(q * (double)(latency_count - 1))] : 0.0;
 }
 
-static void loop_until(double until, int drained) {
+enum until { TIME, ALL_SERVED, DRAINED };
+
+static void loop_until(double until, enum until what) {
     struct epoll_event events[256];
     static double looked;
     for (;;) {
         double t = now();
-        if (t >= until || (drained ? !transactions : told_to_end)) return;
+        if (t >= until || (what == DRAINED ? !transactions : told_to_end)) return;
+        if (what == ALL_SERVED && served == options.sessions) return;
         if (options.messages && accepted_total + refused + (options.retry ? 0 : lost) >= options.messages) return;
         if (!stopping && t - looked > 0.005) { dial_those_due(t); looked = t; }
         double left = (until - t) * 1000;
@@ -448,18 +453,21 @@ static void loop_until(double until, int drained) {
 
 static void run(void) {
     double begun = now();
-    loop_until(begun + options.warm, 0);
+    loop_until(begun + options.warm, TIME);
+    if (options.warm > 0) loop_until(begun + WARM_LIMIT, ALL_SERVED); /* a server that forks must have done so */
+    if (options.warm > 0 && served < options.sessions && !options.messages)
+        die("%d of %d sessions had no message accepted in %d s", options.sessions - served, options.sessions, WARM_LIMIT);
     announce("warm");
     in_window = 1;
     window_begun = now();
     cpu_begun = cpu();
-    loop_until(window_begun + options.seconds, 0);
+    loop_until(window_begun + options.seconds, TIME);
     in_window = 0;
     window_ended = now();
     double used = cpu() - cpu_begun;
     announce("end");
     stopping = 1;
-    loop_until(window_ended + 30, 1);
+    loop_until(window_ended + 30, DRAINED);
     if (options.hold) while (getchar() != EOF) continue;
     for (int i = 0; i < options.sessions; i++) if (sessions[i].fd >= 0) hang_up(&sessions[i]);
     if (acked && fclose(acked)) die("%s: %s", options.acked, strerror(errno));
