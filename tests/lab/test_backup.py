@@ -4,6 +4,7 @@ import json
 import sqlite3
 from pathlib import Path
 
+from mxfleet.lab.letters import PEER_USER, Post, compose, new_token
 from tests.lab.running import ROOT, Lab
 
 
@@ -52,3 +53,37 @@ def test_restoring_over_something_is_refused(lab: Lab, tmp_path: Path) -> None:
     done = lab.mxfleet("backup", "restore", "--to", str(tmp_path))
     assert done.returncode == 1
     assert "is not empty" in done.stderr
+
+
+def test_a_saved_queue_goes_back_onto_its_node_and_is_delivered(lab: Lab, post: Post) -> None:
+    """Saved while a letter waits for an office that is cut off; put back after it was delivered: it comes again."""
+    node, token = lab.roll_order()[0], new_token()
+
+    def waiting() -> int:
+        return len(json.loads(lab.inside(node, "mxd queue list --json")))
+
+    lab.until("nothing waits", lambda: waiting() == 0, 60)
+    try:
+        assert lab.mxfleet("lab", "cut", "office").returncode == 0
+        address = str(lab.fleet.node(node).address4)
+        message = compose(PEER_USER, post.user, token)
+        sent = post.ask(
+            "world", "send", host=address, port=25, sender=PEER_USER, recipient=post.user, message=message
+        )
+        assert sent["code"] == 250, sent
+        lab.until("the letter has been tried", lambda: waiting() == 1)
+        assert lab.mxfleet("backup", "now").returncode == 0
+        refused = lab.mxfleet("backup", "restore-queue", node)
+        assert refused.returncode == 1
+        assert "deliveries wait there (1)" in refused.stderr
+    finally:
+        assert lab.mxfleet("lab", "heal").returncode == 0
+    lab.until("the letter is delivered", lambda: waiting() == 0, 60)
+    done = lab.mxfleet("backup", "restore-queue", node, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["waiting"] in (0, 1)  # 0: it was quick
+    lab.until("it is delivered again", lambda: waiting() == 0, 60)
+    found = lab.inside("office", f"grep -rlsF -- {token} /var/mail /home /srv 2>/dev/null | wc -l")
+    assert int(found) == 2
+    lab.inside(node, "rm -f /var/lib/mxd/spool.sqlite.before-*")
+    assert lab.mxfleet("drift").returncode == 0

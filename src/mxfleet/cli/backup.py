@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from mxfleet.cli.drift import ROOT, included
+from mxfleet.cli.queue_copies import NODE_SCRIPT, exchange, fetch, on, refuse_damaged, waiting
 from mxfleet.errors import DeployError, StateMissing
 from mxfleet.fleet.model import Fleet, Node
 
@@ -22,7 +23,6 @@ FleetFile = Annotated[Path | None, typer.Option("--fleet", help="inventory; else
 Exclude = Annotated[list[str] | None, typer.Option(help="a node to leave out, e.g. one that is down")]
 AsJson = Annotated[bool, typer.Option("--json", help="as JSON")]
 
-NODE_SCRIPT = "/usr/local/lib/mxfleet/backup"
 OPERATOR = "operator"
 PASSWORD = Path("backup") / "password.age"
 
@@ -42,7 +42,7 @@ def now(fleet_file: FleetFile = None, exclude: Exclude = None, as_json: AsJson =
     fleet, nodes = _fleet(fleet_file), included(_fleet(fleet_file), exclude or ())
     save_operator(fleet)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda node: _on(fleet, node, "systemctl start mxfleet-backup.service"), nodes))
+        list(pool.map(lambda node: on(fleet, node, "systemctl start mxfleet-backup.service"), nodes))
     saved = latest(snapshots(fleet, nodes))
     _tell(saved, as_json, "saved")
     return 0
@@ -71,9 +71,47 @@ def restore(
     to.mkdir(mode=0o700, parents=True, exist_ok=True)
     _restic(fleet, ["restore", "--quiet", "latest", "--target", str(to / OPERATOR)])
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda node: restore_queue(fleet, node, to / node.name), nodes))
+        list(pool.map(lambda node: fetch(fleet, node, to / node.name), nodes))
     places = [str(to / OPERATOR), *(str(to / node.name / "spool.sqlite") for node in nodes)]
     print(json.dumps({"restored": places}) if as_json else "restored:\n  " + "\n  ".join(places))
+    return 0
+
+
+@app.command("restore-queue")
+def put_back(
+    node: Annotated[str, typer.Argument(help="the node that gets the queue")],
+    saved: Annotated[
+        Path | None, typer.Option("--from", help="a spool.sqlite; else the node's own latest snapshot")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option(help="although mail waits on the node; its queue is kept beside")
+    ] = False,
+    fleet_file: FleetFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """Put a saved queue onto a node; what was delivered after it was saved is delivered again."""
+    import tempfile
+
+    fleet = _fleet(fleet_file)
+    target = fleet.node(node)
+    with tempfile.TemporaryDirectory() as directory:
+        if not saved:
+            fetch(fleet, target, Path(directory) / node)
+            saved = Path(directory) / node / "spool.sqlite"
+        refuse_damaged(target, saved)
+        if not replace and (count := waiting(fleet, target)):
+            raise DeployError(
+                f"{node}: deliveries wait there ({count}), which a restored queue would push aside; nothing was changed",
+                hint="let them go first, or --replace: they are kept in a file beside the queue",
+            )
+        aside = exchange(fleet, target, saved)
+    count = waiting(fleet, target)
+    if as_json:
+        print(json.dumps({"node": node, "waiting": count, "aside": aside}))
+    else:
+        print(
+            f"{node}: the restored queue is in place, waiting deliveries: {count}; the queue before it is {aside} there"
+        )
     return 0
 
 
@@ -92,25 +130,11 @@ def save_operator(fleet: Fleet) -> None:
     _restic(fleet, ["forget", "--quiet", "--host", OPERATOR, "--tag", "state", *keep, "--prune"])
 
 
-def restore_queue(fleet: Fleet, node: Node, directory: Path) -> None:
-    """The node's latest queue, checked to be a whole database."""
-    import sqlite3
-
-    directory.mkdir(mode=0o700)
-    path = directory / "spool.sqlite"
-    path.touch(mode=0o600)
-    path.write_bytes(_on(fleet, node, f"{NODE_SCRIPT} dump"))
-    with sqlite3.connect(path) as database:
-        said = database.execute("PRAGMA integrity_check").fetchone()[0]
-    if said != "ok":
-        raise DeployError(f"{node.name}: the restored queue is damaged: {said}", hint="mxfleet backup list")
-
-
 def snapshots(fleet: Fleet, nodes: Iterable[Node]) -> list[Saved]:
     """All snapshots, the operator's first, the oldest first."""
     operator = _read(OPERATOR, _restic(fleet, ["snapshots", "--json"]))
     with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda node: _read(node.name, _on(fleet, node, f"{NODE_SCRIPT} list")), nodes)
+        found = pool.map(lambda node: _read(node.name, on(fleet, node, f"{NODE_SCRIPT} list")), nodes)
         return [*operator, *(saved for one in found for saved in one)]
 
 
@@ -128,20 +152,6 @@ def _tell(saved: Sequence[Saved], as_json: bool, verb: str) -> None:
         print(json.dumps([asdict(one) for one in saved]))
     for one in () if as_json else saved:
         print(f"{one.of:<9}{verb} {one.id} of {one.time[:19]}")
-
-
-def _on(fleet: Fleet, node: Node, command: str) -> bytes:
-    from mxfleet.render.session import ssh
-
-    result = subprocess.run(
-        [*ssh(fleet, node), f"sudo -n {command}"], capture_output=True, stdin=subprocess.DEVNULL, check=False
-    )
-    if result.returncode != 0:
-        said = (result.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
-        raise DeployError(
-            f"{node.name}: {said}", hint=f"mxfleet deploy, or leave it out: --exclude {node.name}"
-        )
-    return result.stdout
 
 
 def _restic(fleet: Fleet, words: list[str], directory: Path | None = None) -> bytes:
