@@ -37,7 +37,9 @@ class Outcome:
         lines += [outage.told() for outage in self.outages]
         if self.outages:
             lines.append(f"the service address is held by {self.holder or 'nobody'}")
-        if self.waiting is not None:
+        if self.waiting == 0:
+            lines.append("nothing waits in its queue")
+        elif self.waiting:
             lines.append(
                 f"{self.waiting} recipients wait in its queue until it is back: "
                 f"each node keeps its own queue (mxfleet lab power-on {self.guest})"

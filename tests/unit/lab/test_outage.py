@@ -82,3 +82,8 @@ def test_the_outcome_says_what_waits_on_the_dead_node() -> None:
         "the service address is held by mx2",
         "3 recipients wait in its queue until it is back: each node keeps its own queue (mxfleet lab power-on mx1)",
     ]
+
+
+def test_an_empty_queue_and_no_queue_are_told_apart() -> None:
+    assert Outcome("mx1", (), "mx2", 0).told() == "mx1 is off\nnothing waits in its queue"
+    assert Outcome("world", (), "mx2", None).told() == "world is off"
