@@ -7,6 +7,7 @@ neither kept nor removed without `--adopt`.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from mxfleet.dns.records import Record
 from mxfleet.fleet.model import Fleet
@@ -31,7 +32,7 @@ class Family(StrEnum):
     REPORT = "report-authorisation"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is derived is kept, for thousands of records are asked about
 class OurNames:
     """The names at which we publish, by what we publish there; all lower-case and without final dot."""
 
@@ -42,28 +43,43 @@ class OurNames:
     policy_hosts: frozenset[str] = frozenset()
     authorisations: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def all(self) -> frozenset[str]:
         """Every name that must not be an alias (RFC 1034 §3.6.2: nothing stands beside a CNAME)."""
         places = self.domains | self.hosts | self.reverse | self.selectors | self.dmarc | self.tls_reports
         return places | self.policies | self.policy_hosts | self.tlsa | self.authorisations
 
-    @property
+    @cached_property
+    def addressed(self) -> frozenset[str]:
+        """Names with addresses of ours."""
+        return self.hosts | self.policy_hosts
+
+    @cached_property
+    def certified(self) -> frozenset[str]:
+        """Names whose CAA records are ours."""
+        return self.addressed - self.domains
+
+    @cached_property
+    def senders(self) -> frozenset[str]:
+        """Names with SPF records of ours."""
+        return self.domains | self.hosts
+
+    @cached_property
     def dmarc(self) -> frozenset[str]:
         """The names of DMARC records."""
         return frozenset(f"_dmarc.{domain}" for domain in self.domains)
 
-    @property
+    @cached_property
     def tls_reports(self) -> frozenset[str]:
         """Where TLS reporting is announced (RFC 8460 §3): for each domain, and each host that has TLSA records."""
         return frozenset(f"_smtp._tls.{name}" for name in self.domains | self.hosts)
 
-    @property
+    @cached_property
     def policies(self) -> frozenset[str]:
         """Where MTA-STS policies are announced (RFC 8461 §3.1)."""
         return frozenset(f"_mta-sts.{domain}" for domain in self.domains)
 
-    @property
+    @cached_property
     def tlsa(self) -> frozenset[str]:
         """Where the exchanges' keys are bound (RFC 6698 §3)."""
         return frozenset(f"_25._tcp.{host}" for host in self.hosts)
@@ -110,9 +126,9 @@ def family_of(record: Record, names: OurNames) -> Family | None:
         return Family.MX
     if record.type == "TLSA" and record.name in names.tlsa:
         return Family.TLSA
-    if record.type == "CAA" and record.name in (names.hosts | names.policy_hosts) - names.domains:
+    if record.type == "CAA" and record.name in names.certified:
         return Family.CAA
-    if record.type in ("A", "AAAA") and record.name in names.hosts | names.policy_hosts:
+    if record.type in ("A", "AAAA") and record.name in names.addressed:
         return Family.ADDRESS
     if record.type == "PTR" and record.name in names.reverse:
         return Family.PTR
@@ -120,7 +136,7 @@ def family_of(record: Record, names: OurNames) -> Family | None:
 
 
 def _text_family(record: Record, names: OurNames) -> Family | None:
-    if record.name in names.domains | names.hosts and is_spf(record.octets):
+    if record.name in names.senders and is_spf(record.octets):
         return Family.SPF
     if record.name in names.dmarc and record.octets.lower().startswith(b"v=dmarc1"):
         return Family.DMARC
