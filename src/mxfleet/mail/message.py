@@ -87,6 +87,17 @@ def parse_headers(raw: bytes) -> Headers:
     return Headers(raw, tuple(fields))
 
 
+def needs_utf8(start: bytes) -> bool:
+    """Whether a header section holds more than ASCII, so that its message needs SMTPUTF8 (RFC 6532 §3.2).
+
+    `start` is the message, or so much of it as has the header section in it.
+    """
+    if start.isascii():
+        return False
+    end = start.find(b"\r\n\r\n")
+    return not (start.startswith(b"\r\n") or (end >= 0 and start[:end].isascii()))
+
+
 def split_message(message: bytes) -> tuple[Headers, bytes]:
     """A whole message's header section and body."""
     reader = HeaderReader()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mxfleet.errors import MessageError
-from mxfleet.mail.message import HeaderReader, parse_headers, split_message
+from mxfleet.mail.message import HeaderReader, needs_utf8, parse_headers, split_message
 
 MESSAGE = (
     b"Received: from a\r\n\tby b\r\nReceived: from c\r\nFROM : Alice <a@b.test>\r\n"
@@ -81,3 +81,18 @@ def test_no_octet_is_lost_or_changed(fields: list[tuple[str, list[str]]]) -> Non
     headers = parse_headers(raw)
     assert b"".join(field.raw for field in headers) == raw
     assert [field.name for field in headers] == [name.lower().encode() for name, _ in fields]
+
+
+@pytest.mark.parametrize(
+    ("start", "needed"),
+    [
+        (b"Subject: x\r\n\r\nGr\xc3\xbc\xc3\x9fe\r\n", False),
+        ("Subject: Grüße\r\n\r\n".encode(), True),
+        ("Subject: Grüße\r\n".encode(), True),
+        ("\r\nGrüße\r\n".encode(), False),
+        (b"Subject: x\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_only_header_fields_beyond_ascii_need_smtputf8(start: bytes, needed: bool) -> None:
+    assert needs_utf8(start) == needed

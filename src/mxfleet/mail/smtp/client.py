@@ -13,45 +13,23 @@ The order is: greeting, EHLO, STARTTLS and EHLO again, AUTH, then `Ready`; after
 where the session can go on.
 """
 
-from collections import deque
-from collections.abc import Callable
-
 from mxfleet.errors import SmtpError
-from mxfleet.mail.reply import Reply, ReplyParser
+from mxfleet.mail.reply import ReplyParser
 from mxfleet.mail.smtp import client_events as ours
+from mxfleet.mail.smtp.client_engine import ClientEngine
 from mxfleet.mail.smtp.client_events import BodyWanted, ClientConfig, ClientEvent, Failed, Outcome, Ready
-from mxfleet.mail.smtp.data import BadLineEnding, DataWriter
-from mxfleet.mail.smtp.delivery import Delivery, Extensions, Stage, Transaction
-from mxfleet.mail.smtp.events import Closed, CloseReason, Idle, StartTls, TlsInfo
-from mxfleet.mail.smtp.opening import Move, Opening, Step
+from mxfleet.mail.smtp.data import ChunkWriter
+from mxfleet.mail.smtp.delivery import Delivery, Transaction
+from mxfleet.mail.smtp.events import Idle, TlsInfo
+from mxfleet.mail.smtp.opening import Step
 
 __all__ = ["BodyWanted", "Client", "ClientConfig", "Failed", "Outcome", "Ready", "Transaction"]
 
 
-class Client:
+class Client(ClientEngine):
     """One connection's client side; no socket, no clock."""
 
-    def __init__(self, config: ClientConfig) -> None:
-        """Begin before the greeting."""
-        self._config = config
-        self._opening = Opening(config)
-        self._parser = ReplyParser()
-        self._out: list[bytes] = []
-        self._events: deque[ClientEvent] = deque()
-        self._steps: deque[Step] = deque()  # commands still to be sent
-        self._awaiting: deque[Step] = deque([Step("greeting")])  # commands whose reply is still to come
-        self._delivery: Delivery | None = None
-        self._writer: DataWriter | None = None  # while the message is being sent
-        self._handshake = False
-        self._usable = False  # Ready was reported
-        self.closed = False
-
     # ── what the driver sees ────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def extensions(self) -> Extensions:
-        """What the last EHLO offered."""
-        return self._opening.extensions
 
     @property
     def tls(self) -> TlsInfo | None:
@@ -107,12 +85,11 @@ class Client:
         if not self._usable or self._delivery is not None or self.expects != "idle":
             raise SmtpError(f"a transaction cannot begin now: the session expects {self.expects}")
         delivery = Delivery(transaction, self.extensions)
-        if (obstacle := delivery.obstacle()) is not None:
-            delivery.settle_all("mail", obstacle, remote=False)
-        else:
-            recipients = range(len(transaction.recipients))
-            rcpt = [Step("rcpt", delivery.rcpt_command(position), position) for position in recipients]
-            self._steps.extend([Step("mail", delivery.mail_command()), *rcpt, Step("data", "DATA")])
+        delivery.check()
+        # Without PIPELINING each chunk would have to wait for the answer to the one before.
+        self._chunked = self._config.chunking and {"CHUNKING", "PIPELINING"} <= self.extensions.keys()
+        if not delivery.settled:
+            self._steps.extend(self._envelope(delivery))
         self._delivery = delivery
         self._go_on(delivery)
 
@@ -121,18 +98,19 @@ class Client:
 
         A bare CR or LF is never sent: the transaction fails and the connection closes without the final dot.
         """
-        self._write(lambda writer: writer.push(piece))
+        if self._write(lambda writer: writer.push(piece)) and isinstance(self._writer, ChunkWriter):
+            self._awaiting.append(Step("body"))
 
     def end_body(self) -> None:
         """The message is complete."""
         delivery = self._delivery
         if self._writer is None or delivery is None:
             return
-        self._write(DataWriter.finish)
+        self._write(lambda writer: writer.finish())
         if self.closed:
             return
         self._writer = None
-        # RFC 2033 §4.2: LMTP answers once for each recipient that it accepted.
+        # RFC 2033 §4.2, §4.3: LMTP answers once for each recipient that it accepted.
         answers = len(delivery.accepted) if self._config.protocol == "lmtp" else 1
         self._awaiting.extend([Step("message")] * answers)
 
@@ -150,149 +128,3 @@ class Client:
     def abort(self) -> None:
         """End at once, for reasons of our own."""
         self._lose(ours.SHUTTING_DOWN, "shutdown")
-
-    # ── inside: the session ─────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def _stage(self) -> Stage:
-        if self._writer is not None:
-            return "body"
-        return self._awaiting[0].stage if self._awaiting else "reset"
-
-    def _read_replies(self) -> None:
-        try:
-            while not (self.closed or self._handshake) and (reply := self._parser.next_reply()) is not None:
-                self._take(reply)
-        except SmtpError as error:
-            self._lose(Reply(451, "4.5.0", str(error)), "protocol")
-
-    def _take(self, reply: Reply) -> None:
-        if reply.code == 421:  # RFC 5321 §3.8: may come at any time
-            self._lose(reply, "refused", remote=True)
-        elif self._writer is not None and not reply.positive:
-            self._lose(reply, "refused", remote=True)  # it did not wait for the end of the message
-        elif not self._awaiting:
-            self._lose(ours.NOT_SMTP, "protocol")
-        elif self._delivery is not None:
-            self._take_in_transaction(self._awaiting[0], reply, self._delivery)
-        else:
-            self._take_in_session(self._awaiting[0], reply)
-
-    def _take_in_session(self, step: Step, reply: Reply) -> None:
-        if step.stage == "quit":
-            self._close("quit")
-            return
-        after_reset = step.stage == "reset" and reply.positive
-        move = Ready(self.extensions) if after_reset else self._opening.take(step, reply)
-        if isinstance(move, StartTls) and self._parser.pending:
-            # RFC 3207 §4.2: what came in the clear must not count inside TLS.
-            raise SmtpError("the other side sent more in the clear behind its answer to STARTTLS")
-        self._awaiting.popleft()
-        self._make(move)
-
-    def _make(self, move: Move) -> None:
-        if isinstance(move, Step):
-            self._send(move)
-            return
-        self._events.append(move)
-        if isinstance(move, Ready):
-            self._usable = True
-        elif isinstance(move, StartTls):
-            self._handshake = True
-        else:
-            self._out.append(b"QUIT\r\n")
-            self._close("refused", str(move.reply))
-
-    def _send(self, step: Step) -> None:
-        self._out.append(step.line.encode("ascii") + b"\r\n")
-        self._awaiting.append(step)
-
-    # ── inside: the transaction ─────────────────────────────────────────────────────────────────────────
-
-    def _go_on(self, delivery: Delivery) -> None:
-        """Send what may be sent, or report the outcome where nothing more is to come."""
-        together = "PIPELINING" in self.extensions  # RFC 2920
-        while self._steps and (together or not self._awaiting):
-            if delivery.settled:
-                self._steps.clear()
-                break
-            self._send(self._steps.popleft())
-        if self._steps or self._awaiting or self._writer is not None:
-            return
-        self._delivery = None
-        self._events.append(Outcome(delivery.results))
-        if delivery.begun:
-            self._send(Step("reset", "RSET"))
-        else:
-            self._make(Ready(self.extensions))
-
-    def _take_in_transaction(self, step: Step, reply: Reply, delivery: Delivery) -> None:
-        if reply.positive != (reply.code < 300) and step.stage != "data":
-            raise SmtpError(f"reply {reply.code} to {step.stage}")
-        if step.stage == "mail":
-            delivery.begun = reply.positive
-            if not reply.positive:
-                delivery.settle_all("mail", reply)
-        elif step.stage == "rcpt":
-            delivery.answer_recipient(step.position, reply)
-        elif step.stage == "data":
-            self._take_data(reply, delivery)
-        else:
-            self._take_message(reply, delivery)
-        self._awaiting.popleft()
-        self._go_on(delivery)
-
-    def _take_data(self, reply: Reply, delivery: Delivery) -> None:
-        if not reply.positive:
-            delivery.settle_all("data", reply)
-        elif reply.code != 354:
-            raise SmtpError(f"reply {reply.code} to DATA")
-        elif not delivery.settled:
-            self._writer = DataWriter()
-            self._events.append(BodyWanted())
-        elif self._config.protocol == "smtp":
-            # RFC 2920 §3.1: DATA was pipelined and no recipient accepted; nothing is what we send.
-            self._out.append(b".\r\n")
-            self._awaiting.append(Step("message"))
-        else:
-            raise SmtpError("reply 354 to DATA without a recipient")
-
-    def _take_message(self, reply: Reply, delivery: Delivery) -> None:
-        if delivery.settled:
-            pass  # the answer to the empty message of _take_data
-        elif self._config.protocol == "lmtp":
-            delivery.settle_next(reply)
-        else:
-            delivery.settle_all("message", reply)
-        delivery.begun = False
-
-    def _write(self, stuff: Callable[[DataWriter], bytes]) -> None:
-        if self._writer is None:
-            return
-        try:
-            self._out.append(stuff(self._writer))
-        except BadLineEnding:
-            self._lose(ours.BAD_MESSAGE, "protocol")
-
-    # ── inside: the end ─────────────────────────────────────────────────────────────────────────────────
-
-    def _lose(self, reply: Reply, reason: CloseReason, *, remote: bool = False) -> None:
-        """The connection is of no more use; what is open in it gets this reply."""
-        if self.closed:
-            return
-        stage = self._stage
-        if stage == "quit":
-            reason = "quit"
-        elif (delivery := self._delivery) is not None:
-            delivery.settle_all(stage, reply, remote=remote, doubtful=stage == "message" and not remote)
-            self._events.append(Outcome(delivery.results))
-        elif not self._usable:
-            self._events.append(Failed("starttls" if self._handshake else stage, reply, remote))
-        self._close(reason, str(reply))
-
-    def _close(self, reason: CloseReason, detail: str = "") -> None:
-        self.closed, self._handshake = True, False
-        self._delivery = self._writer = None
-        self._steps.clear()
-        self._awaiting.clear()
-        self._events.append(Closed(reason, detail))

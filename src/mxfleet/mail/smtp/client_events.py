@@ -15,7 +15,7 @@ TIMED_OUT: Final = Reply(421, "4.4.2", "No answer in time")
 NOT_SMTP: Final = Reply(451, "4.5.0", "The other side does not speak SMTP")
 TLS_NOT_OFFERED: Final = Reply(450, "4.7.4", "TLS is required, and the other side does not offer it")
 AUTH_NOT_OFFERED: Final = Reply(
-    450, "4.7.4", "AUTH PLAIN inside TLS is required, and the other side does not offer it"
+    450, "4.7.4", "AUTH PLAIN or LOGIN inside TLS is required, and the other side does not offer it"
 )
 SHUTTING_DOWN: Final = Reply(421, "4.3.2", "We are shutting down")
 BAD_MESSAGE: Final = Reply(554, "5.6.0", "The message has a bare CR or LF and cannot be sent")
@@ -28,6 +28,7 @@ class ClientConfig:
     hostname: str
     protocol: Protocol = "smtp"
     tls: Tls = "opportunistic"
+    chunking: bool = True  # BDAT where the other side offers it
     username: str = ""
     password: str = field(default="", repr=False)
 

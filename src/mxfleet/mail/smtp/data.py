@@ -8,6 +8,7 @@ from typing import Final
 
 from mxfleet.errors import MessageError
 
+CHUNK: Final = 65_536  # octets that make a chunk worth its answer
 _END: Final = b"\r\n.\r\n"
 _HELD: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")  # the beginnings of the end, longest first
 
@@ -57,6 +58,47 @@ class DataReader:
             self._first = False
         self.size += len(piece)
         return piece, rest
+
+
+class ChunkWriter:
+    """Sends a message as chunks (RFC 3030 §2): counts, and lets no bare CR or LF out, for it is text all the same."""
+
+    __slots__ = ("_held", "_length", "_line_begins", "_pieces")
+
+    def __init__(self) -> None:
+        """Begin behind the last RCPT."""
+        self._held = b""
+        self._line_begins = True
+        self._pieces: list[bytes] = []
+        self._length = 0
+
+    def push(self, piece: bytes) -> bytes:
+        """A chunk to send, or b"" while it is not worth one; BadLineEnding where it must not be sent at all."""
+        data = self._held + piece if self._held else piece
+        self._held = b"\r" if data.endswith(b"\r") else b""
+        if self._held:
+            data = data[:-1]
+        check_line_endings(data)
+        if data:
+            self._line_begins = data.endswith(b"\r\n")
+            self._pieces.append(data)
+            self._length += len(data)
+        return self._chunk(b"") if self._length >= CHUNK else b""
+
+    def finish(self) -> bytes:
+        """The last chunk; a last line without CRLF is given one, as by DATA."""
+        if self._held:
+            raise BadLineEnding("bare CR at the end of the message")
+        if not self._line_begins:
+            self._pieces.append(b"\r\n")
+            self._length += 2
+        return self._chunk(b" LAST")
+
+    def _chunk(self, mark: bytes) -> bytes:
+        octets = b"".join([b"BDAT %d%b\r\n" % (self._length, mark), *self._pieces])
+        self._pieces.clear()
+        self._length = 0
+        return octets
 
 
 class DataWriter:

@@ -64,6 +64,20 @@ def is_orcpt(value: str) -> bool:
     return _means(xtext.decode_utf8 if kind.lower() == "utf-8" else xtext.decode, address)
 
 
+def mail_words(dsn: MailDsn) -> str:
+    """The parameters as they stand behind MAIL's path, "" where there are none."""
+    return (f" RET={dsn.ret}" if dsn.ret else "") + (f" ENVID={dsn.envid}" if dsn.envid else "")
+
+
+def rcpt_words(dsn: RcptDsn, *, utf8: bool) -> str:
+    """The parameters as they stand behind RCPT's path; without `utf8` in ASCII (RFC 6533 §3)."""
+    orcpt = dsn.orcpt
+    if not (utf8 or orcpt.isascii()):
+        kind, _, address = orcpt.partition(";")
+        orcpt = f"{kind};{xtext.encode_utf8(xtext.decode_utf8(address))}"
+    return (f" NOTIFY={dsn.notify}" if dsn.notify else "") + (f" ORCPT={orcpt}" if orcpt else "")
+
+
 def _means(decode: Callable[[str], str], value: str) -> bool:
     """Whether it can be decoded, and hides no control character."""
     try:

@@ -1,5 +1,6 @@
 """How a client session opens: greeting, EHLO, STARTTLS and EHLO again, AUTH (RFC 5321 §3.1, §3.2)."""
 
+import re
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -11,6 +12,8 @@ from mxfleet.mail.smtp.delivery import Extensions, Stage
 from mxfleet.mail.smtp.events import StartTls, TlsInfo
 from mxfleet.mail.smtp.sasl import encode
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -19,10 +22,12 @@ class Step:
     stage: Stage
     line: str = field(default="", repr=False)  # AUTH has the password in it
     position: int = -1
+    utf8: bool = False  # the other side takes addresses beyond ASCII
 
     def __post_init__(self) -> None:
         """One line, whatever it was put together from."""
-        if not (self.line.isascii() and self.line.isprintable()):
+        line = self.line
+        if not (line.isascii() and line.isprintable()) and (not self.utf8 or _CONTROL.search(line)):
             raise SmtpError(f"{self.stage}: a command must be printable ASCII on one line")
 
 
@@ -38,6 +43,7 @@ class Opening:
         self._config = config
         self._tls_refused = False
         self._authenticated = False
+        self._responses: list[str] = []  # to what AUTH LOGIN asks for
         self.extensions: Extensions = {}
         self.tls: TlsInfo | None = None
 
@@ -65,6 +71,8 @@ class Opening:
         if step.stage == "auth" and reply.code == 235:
             self._authenticated = True
             return self._after_hello()
+        if step.stage == "auth" and reply.code == 334 and self._responses:
+            return Step("auth", self._responses.pop(0))
         if reply.positive:
             return Failed(
                 step.stage, Reply(451, "4.5.0", f"The other side answered {reply.code}"), remote=False
@@ -83,11 +91,19 @@ class Opening:
         return Ready(self.extensions)
 
     def _authenticate(self) -> Move:
-        """RFC 4954 §4, RFC 4616; never in the clear."""
-        if self.tls is None or "PLAIN" not in self.extensions.get("AUTH", "").upper().split():
-            return Failed("auth", ours.AUTH_NOT_OFFERED, remote=False)
-        secret = encode(f"\0{self._config.username}\0{self._config.password}".encode())
-        return Step("auth", f"AUTH PLAIN {secret.decode('ascii')}")
+        """RFC 4954 §4, RFC 4616; LOGIN for hosts that have nothing else; never in the clear."""
+        username, password = self._config.username, self._config.password
+        mechanisms = self.extensions.get("AUTH", "").upper().split() if self.tls is not None else []
+        if "PLAIN" in mechanisms:
+            return Step("auth", f"AUTH PLAIN {_base64(f'{chr(0)}{username}{chr(0)}{password}')}")
+        if "LOGIN" in mechanisms:
+            self._responses = [_base64(username), _base64(password)]
+            return Step("auth", "AUTH LOGIN")
+        return Failed("auth", ours.AUTH_NOT_OFFERED, remote=False)
+
+
+def _base64(text: str) -> str:
+    return encode(text.encode()).decode("ascii")
 
 
 def _extensions(reply: Reply) -> Extensions:

@@ -21,10 +21,10 @@ from typing import Literal, TypeAlias
 from mxfleet.errors import SmtpError
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp import answers, events, replies
-from mxfleet.mail.smtp.engine import Engine, Phase
 from mxfleet.mail.smtp.events import Event, Idle
 from mxfleet.mail.smtp.limits import ServerConfig
 from mxfleet.mail.smtp.pace import Pace
+from mxfleet.mail.smtp.server_engine import Engine, Phase
 
 Expects: TypeAlias = Literal["command", "data", "answer", "handshake", "nothing"]
 

@@ -23,10 +23,12 @@ TLS = TlsInfo("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 class Wire:
     """Both engines, and a driver on each side."""
 
-    def __init__(self, size: int, answers: list[Reply | None], final: Reply | None, message: bytes) -> None:
+    def __init__(
+        self, size: int, answers: list[Reply | None], final: Reply | None, message: bytes, *, chunking: bool
+    ) -> None:
         self.size, self.answers, self.final, self.message = size, answers, final, message
         self.server = Server(ServerConfig("mx.corp.test"))
-        self.client = Client(ClientConfig("mx1.peer.test"))
+        self.client = Client(ClientConfig("mx1.peer.test", chunking=chunking))
         self.received: list[bytes] = []
         self.outcomes: list[tuple[RecipientResult, ...]] = []
         self.body = b""
@@ -93,12 +95,12 @@ class Wire:
 
 
 @settings(deadline=None)
-@given(SIZES, st.lists(ANSWERS, min_size=1, max_size=4), ANSWERS, LINES)
+@given(SIZES, st.lists(ANSWERS, min_size=1, max_size=4), ANSWERS, LINES, st.booleans())
 def test_what_one_sends_the_other_gets_and_both_say_the_same(
-    size: int, answers: list[Reply | None], final: Reply | None, lines: list[bytes]
+    size: int, answers: list[Reply | None], final: Reply | None, lines: list[bytes], chunking: bool
 ) -> None:
     message = b"".join(line + b"\r\n" for line in lines)
-    wire = Wire(size, answers, final, message)
+    wire = Wire(size, answers, final, message, chunking=chunking)
     wire.run()
     assert wire.server.closed
     assert wire.server.session.protocol == "ESMTPS"
@@ -113,6 +115,7 @@ def test_what_one_sends_the_other_gets_and_both_say_the_same(
     assert len(wire.outcomes) == 2
 
 
+HELLO = b"220 hello\r\n250-x\r\n250 PIPELINING\r\n"
 SPOKEN = st.sampled_from(
     [
         *[
@@ -120,6 +123,7 @@ SPOKEN = st.sampled_from(
             b"250 x\r\n",
             b"250-PIPELINING\r\n",
             b"250-STARTTLS\r\n",
+            b"250-CHUNKING\r\n",
             b"250-SIZE 10\r\n",
             b"354 x\r\n",
         ],
@@ -140,12 +144,15 @@ SPOKEN = st.sampled_from(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(SPOKEN, max_size=24), st.booleans(), st.booleans())
-def test_nothing_a_server_says_breaks_the_client(said: list[bytes], lmtp: bool, eager: bool) -> None:
+@given(st.lists(SPOKEN, max_size=24), st.booleans(), st.booleans(), st.booleans())
+def test_nothing_a_server_says_breaks_the_client(
+    said: list[bytes], lmtp: bool, eager: bool, chunking: bool
+) -> None:
     client = Client(ClientConfig("a.test", protocol="lmtp" if lmtp else "smtp"))
     recipients = (Mailbox("b", "c.test"), Mailbox("d", "c.test"))
     sent, outcomes, delivered, told = 0, 0, False, []
-    for octets in [b"220 hello\r\n250-x\r\n250 PIPELINING\r\n", *said, b""]:
+    hello = b"220 hello\r\n250-x\r\n250-CHUNKING\r\n250 PIPELINING\r\n" if chunking else HELLO
+    for octets in [hello, *said, b""]:
         client.receive(octets)
         while not isinstance(event := client.next_event(), Idle):
             told.append(event)
@@ -155,7 +162,7 @@ def test_nothing_a_server_says_breaks_the_client(said: list[bytes], lmtp: bool, 
                 client.send(Transaction(None, recipients))
                 sent += 1
             elif isinstance(event, BodyWanted):
-                client.body(b"x\r\n")
+                client.body(b"x\r\n" * 22_000)
                 if eager:
                     client.end_body()
             elif isinstance(event, Outcome):

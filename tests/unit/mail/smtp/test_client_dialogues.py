@@ -9,6 +9,7 @@ from mxfleet.mail.smtp.client import Client, ClientConfig, Failed, Outcome, Tran
 from mxfleet.mail.smtp.client_events import ClientEvent
 from mxfleet.mail.smtp.delivery import RecipientResult
 from mxfleet.mail.smtp.events import Closed, Idle, TlsInfo
+from mxfleet.mail.smtp.notification import MailDsn, RcptDsn
 
 DIALOGUES = Path(__file__).parents[3] / "dialogues" / "client"
 FILES = sorted(DIALOGUES.glob("*.txt"))
@@ -46,6 +47,7 @@ class Stage:
                 "mx1.corp.test",
                 protocol="lmtp" if settings.get("protocol") == "lmtp" else "smtp",
                 tls="required" if settings.get("tls") == "required" else "opportunistic",
+                chunking=settings.get("chunking") != "no",
                 username=username,
                 password=password,
             )
@@ -68,7 +70,7 @@ class Stage:
             self.events += told(event)
             if isinstance(event, Closed):
                 self.closed = event.reason
-        self.sent += self.client.output().decode("ascii")
+        self.sent += self.client.output().decode("utf-8")
 
     def act(self, action: str) -> None:
         verb, _, rest = action.partition(" ")
@@ -76,12 +78,18 @@ class Stage:
             case "send":
                 sender, recipients, *more = rest.split(" ")
                 size = int(more[0]) if more else 0
+                wishes = dict(word.split("=", 1) for word in more if "=" in word)
+                mailboxes = tuple(map(parse_mailbox, recipients.split(",")))
+                wish = RcptDsn(wishes.get("NOTIFY", ""), wishes.get("ORCPT", ""))
                 self.client.send(
                     Transaction(
                         None if sender == "<>" else parse_mailbox(sender),
-                        tuple(map(parse_mailbox, recipients.split(","))),
+                        mailboxes,
                         size,
                         "8BITMIME" if "8bit" in more else "7BIT",
+                        "utf8" in more,
+                        MailDsn(wishes.get("RET", ""), wishes.get("ENVID", "")),
+                        tuple(wish for _ in mailboxes) if wish != RcptDsn() else (),
                     )
                 )
             case "tls":
