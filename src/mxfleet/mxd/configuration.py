@@ -12,8 +12,9 @@ from mxfleet.errors import AddressError, MxfleetError, SettingsError
 from mxfleet.mail.address import parse_domain, parse_mailbox
 from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mxd import accounts, settings
+from mxfleet.mxd.aliases import Aliases, parse_aliases
 from mxfleet.mxd.digest import digest
-from mxfleet.mxd.policy import Directory
+from mxfleet.mxd.directory import Directory
 from mxfleet.mxd.settings import Settings
 from mxfleet.mxd.tls import Certificates
 
@@ -42,7 +43,7 @@ def load(path: Path) -> Configuration:
         keys[key.domain] = (*keys.get(key.domain, ()), loaded)
     return Configuration(
         settings=parsed,
-        directory=Directory.of(parsed),
+        directory=Directory.of(parsed, _aliases(parsed, files)),
         accounts=accounts.Directory(_accounts(parsed, files)),
         certificates=Certificates(parsed.certificate),
         keys=keys,
@@ -85,12 +86,13 @@ def referenced(parsed: Settings) -> list[str]:
         names += [certificate.chain, certificate.key]
     names += [key.key for key in parsed.dkim]
     names += [d.route.password_file for d in parsed.domain if d.route.password_file]
+    names += [d.aliases for d in parsed.domain if d.aliases]
     return list(dict.fromkeys(names))
 
 
 def _problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
     """What is wrong although every file could be read: one clear line each, never an octet of a secret."""
-    yield from _domain_problems(parsed)
+    yield from _domain_problems(parsed, files)
     yield from _certificate_problems(parsed, files)
     for key in parsed.dkim:
         try:
@@ -102,7 +104,7 @@ def _problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
     yield from _account_problems(parsed, files)
 
 
-def _domain_problems(parsed: Settings) -> Iterator[str]:
+def _domain_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
     seen: set[str] = set()
     for domain in parsed.domain:
         try:
@@ -115,13 +117,15 @@ def _domain_problems(parsed: Settings) -> Iterator[str]:
         if canonical in seen:
             yield f"[[domain]] {domain.name}: stands there twice"
         seen.add(canonical)
-    if parsed.service.postmaster:
-        try:
-            mailbox = parse_mailbox(parsed.service.postmaster)
-            if mailbox.domain in seen and Directory.of(parsed).resolve(mailbox) is None:
-                yield f"service.postmaster: {mailbox} is nobody's mailbox here"
-        except AddressError as error:
-            yield f"service.postmaster: {error}"
+    try:
+        directory = Directory.of(parsed, _aliases(parsed, files))
+        mailbox = directory.postmaster
+        if mailbox is not None and mailbox.domain in seen and not directory.resolve(mailbox):
+            yield f"service.postmaster: {mailbox} is nobody's mailbox here"
+    except AddressError as error:
+        yield f"service.postmaster: {error}"
+    except SettingsError as error:
+        yield str(error)
 
 
 def _certificate_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
@@ -159,6 +163,11 @@ def _account_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str
                 yield f"{parsed.paths.accounts}: {error}"
         if not accounts.check_hash(account.hash):
             yield f"{parsed.paths.accounts}: the hash of {account.address} is not an Argon2id PHC string"
+
+
+def _aliases(parsed: Settings, files: dict[str, bytes]) -> dict[str, Aliases]:
+    named = {d.name: d.aliases for d in parsed.domain if d.aliases}
+    return {domain: parse_aliases(_text(files[path]), domain, path) for domain, path in named.items()}
 
 
 def _accounts(parsed: Settings, files: dict[str, bytes]) -> settings.Accounts:

@@ -5,7 +5,7 @@ process goes on in the row of the one that died: counters never fall.
 """
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,6 +17,10 @@ COUNTERS: Final[Mapping[str, str]] = {
     "messages_accepted": "Messages taken over with a 250 after the commit",
     "octets_accepted": "Octets of those messages",
     "messages_refused": "Messages refused after their data",
+    "messages_deferred": "Messages refused for now after their data",
+    "messages_marked": "Messages accepted with a mark of what was found",
+    "greylisted": "Recipients told to come again because nobody knew them",
+    "limited": "Commands refused because of a client's share",
     "senders_refused": "MAIL commands refused",
     "recipients_accepted": "RCPT commands accepted",
     "recipients_refused": "RCPT commands refused",
@@ -38,6 +42,7 @@ COUNTERS: Final[Mapping[str, str]] = {
 GAUGES: Final[Mapping[str, str]] = {
     "sessions": "Sessions open now",
     "deliveries_running": "Attempts running now",
+    "rspamd_down": "Processes that get no answer from rspamd",
 }
 _INDEX: Final = {name: index for index, name in enumerate([*COUNTERS, *GAUGES])}
 _WIDTH: Final = 8 * len(_INDEX)
@@ -53,7 +58,7 @@ class Shared:
 
     def row(self, number: int) -> "Row":
         """The counters of one process; its gauges begin at nought."""
-        row = Row(self._cells[number * len(_INDEX) : (number + 1) * len(_INDEX)])
+        row = Row(self._cells[number * len(_INDEX) : (number + 1) * len(_INDEX)], self.total)
         for name in GAUGES:
             row.add(name, -row.value(name))
         return row
@@ -66,8 +71,9 @@ class Shared:
 class Row:
     """What one process counts."""
 
-    def __init__(self, cells: memoryview) -> None:
+    def __init__(self, cells: memoryview, total: Callable[[str], int]) -> None:
         self._cells = cells
+        self.total = total  # a number over all processes
 
     def add(self, name: str, amount: int = 1) -> None:
         """Count; a name that is not in the tables above is a mistake and raises KeyError."""

@@ -1,17 +1,18 @@
 """What is taken and what is refused, as pure decisions: None is yes, a Reply is no and says why.
 
-The issue on receiving adds evidence (SPF, DKIM, DMARC …) beside these; nothing here looks at a clock or a socket.
+Nothing here looks at a clock or a socket.
 """
 
-from collections.abc import Mapping
 from typing import Final
-
-import msgspec
 
 from mxfleet.errors import AddressError
 from mxfleet.mail.address import Mailbox, ReversePath, parse_mailbox
+from mxfleet.mail.dnsbl import Listing
+from mxfleet.mail.iprev import Iprev
+from mxfleet.mail.questions import Address
 from mxfleet.mail.reply import Reply
-from mxfleet.mxd.settings import Settings
+from mxfleet.mxd.directory import Directory as Directory
+from mxfleet.mxd.rules import Rules
 
 NO_SUCH_MAILBOX: Final = Reply(550, "5.1.1", "No such mailbox here")  # RFC 3463 §3.2
 RELAYING_DENIED: Final = Reply(550, "5.7.1", "Relaying denied")
@@ -19,44 +20,39 @@ NOT_YOUR_ADDRESS: Final = Reply(553, "5.7.1", "This account may not send as that
 NOT_YOUR_FROM: Final = Reply(550, "5.7.1", "This account may not send as the address in From:")
 TOO_MANY_HOPS: Final = Reply(554, "5.4.6", "Too many hops: this message goes in circles")
 TOO_BIG: Final = Reply(552, "5.3.4", "Message is larger than this server accepts")
+# One transaction has one policy, for its final dot has one reply; RFC 5321 §4.5.3.1.10 makes the client go on.
+OTHER_POLICY: Final = Reply(
+    452, "4.5.3", "This recipient has another policy: send it in a transaction of its own"
+)
 MAX_HOPS: Final = 50  # RFC 5321 §6.3 asks for at least 100 in general, 50 is what the Internet lives with
 
 
-class Directory(msgspec.Struct, frozen=True):
-    """Who has a mailbox here: canonical local parts by domain, and where mail to the postmaster goes."""
-
-    domains: Mapping[str, frozenset[str]]
-    postmaster: Mailbox | None
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Directory":
-        """The directory that the settings describe; raises AddressError for a bad postmaster."""
-        domains = {d.name: frozenset(r.lower() for r in d.recipients) for d in settings.domain}
-        postmaster = settings.service.postmaster
-        return cls(domains, parse_mailbox(postmaster) if postmaster else None)
-
-    def resolve(self, mailbox: Mailbox) -> Mailbox | None:
-        """The mailbox that stands for this one here, None if the domain is not ours or nobody has it.
-
-        Postmaster is somebody in every domain, and without one (RFC 5321 §4.5.1).
-        """
-        local = mailbox.local.lower()
-        known = self.domains.get(mailbox.domain)
-        if known is not None and local in known:
-            return mailbox
-        if local == "postmaster" and (known is not None or not mailbox.domain):
-            return self.postmaster
-        return None
-
-
-def recipient(directory: Directory, mailbox: Mailbox, *, authenticated: bool) -> Mailbox | Reply:
+def recipient(directory: Directory, mailbox: Mailbox, *, authenticated: bool) -> tuple[Mailbox, ...] | Reply:
     """Where mail for a recipient goes, or why it is refused."""
-    resolved = directory.resolve(mailbox)
-    if resolved is not None:
+    if resolved := directory.resolve(mailbox):
         return resolved
     if not mailbox.domain or mailbox.domain in directory.domains:
         return NO_SUCH_MAILBOX
-    return mailbox if authenticated else RELAYING_DENIED
+    return (mailbox,) if authenticated else RELAYING_DENIED
+
+
+def client(
+    address: Address, iprev: Iprev | None, listings: tuple[Listing, ...], rules: Rules
+) -> Reply | None:
+    """Whether a client may send anything at all to a domain with these rules."""
+    settings = rules.settings
+    if rules.exempts(address):
+        return None
+    listed = next((found for found in listings if found.result == "listed"), None)
+    if listed is not None and settings.lists == "enforce":
+        return Reply(550, "5.7.1", f"{address} is listed by {listed.zone}: {', '.join(listed.meanings)}")
+    if iprev is None or settings.iprev != "enforce":
+        return None
+    if iprev.result in ("fail", "permerror"):  # RFC 7372 §3.3
+        return Reply(550, "5.7.25", f"No proved name for {address}: {iprev.reason}")
+    if iprev.result == "temperror" and settings.temporary == "defer":
+        return Reply(451, "4.7.25", f"The name of {address} is not known for now: {iprev.reason}")
+    return None
 
 
 def sender(reverse_path: ReversePath, may_send_as: frozenset[str]) -> Reply | None:

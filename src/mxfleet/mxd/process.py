@@ -42,6 +42,7 @@ async def _main(number: int, inheritance: Inheritance) -> int:
         return 1
     finally:
         desk.closing = True
+        await desk.close()
         spool.close()
     return 0
 

@@ -1,5 +1,6 @@
 """One SMTP session: what each event of the engine leads to."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -7,11 +8,17 @@ from mxfleet.mail.address import Mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp import events, replies
 from mxfleet.mail.smtp.limits import ServerConfig
+from mxfleet.mail.spf.result import Spf
 from mxfleet.mxd import policy
 from mxfleet.mxd.accounts import Account
-from mxfleet.mxd.carrier import Carrier
+from mxfleet.mxd.carrier import SPOOL, Carrier
 from mxfleet.mxd.desk import Client, Desk
+from mxfleet.mxd.evidence import Begun, ClientEvidence
+from mxfleet.mxd.examination import Examination
+from mxfleet.mxd.inspection import Inspection
 from mxfleet.mxd.login import login
+from mxfleet.mxd.rules import Rules
+from mxfleet.mxd.signing import Signing
 from mxfleet.mxd.transaction import Transaction
 
 
@@ -31,6 +38,9 @@ class Session(Carrier):
         self._ended = ended
         self._account: Account | None = None
         self._recipients: list[Mailbox] = []
+        self._rules: Rules | None = None  # those of the recipients so far
+        self._known: ClientEvidence | None = None
+        self._spf: Begun[Spf] | None = None
         self._transaction: Transaction | None = None
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             events.RcptTo: self._rcpt,
@@ -48,7 +58,12 @@ class Session(Carrier):
 
     def greeting(self) -> Reply | None:
         """See Carrier."""
-        return self._admit(self)
+        refusal = self._admit(self)
+        gatherer = self.desk.gatherer
+        is_exchange = self.engine.session.config.service == "smtp" and self.address != "?"
+        if refusal is None and gatherer is not None and is_exchange:
+            self._known = ClientEvidence(gatherer, self.address)
+        return refusal
 
     def ended(self) -> None:
         """See Carrier."""
@@ -60,50 +75,101 @@ class Session(Carrier):
 
     # ── one method an event ─────────────────────────────────────────────────────────────────────────────
 
-    def _hello(self, _event: events.Hello) -> None:
+    def _hello(self, event: events.Hello) -> None:
+        if self._known is not None:
+            self._known.greeted(event.name)
         self.engine.accept()
 
     def _mail(self, event: events.MailFrom) -> None:
-        self._recipients = []
+        self._recipients, self._rules = [], None
         refusal = policy.sender(event.reverse_path, self._account.may_send_as) if self._account else None
-        if refusal is None:
-            self.engine.accept()
-        else:
+        if refusal is not None:
             self._log_refusal("senders_refused", refusal, sender=str(event.reverse_path or ""))
             self.engine.answer(refusal)
+            return
+        if self._known is not None:
+            self._spf = self._known.sent(str(event.reverse_path or ""))
+        self.engine.accept()
 
     def _rcpt(self, event: events.RcptTo) -> None:
         directory = self.desk.configuration.directory
         found = policy.recipient(directory, event.mailbox, authenticated=self._account is not None)
-        if isinstance(found, Mailbox):
-            self._recipients.append(found)
-            self.desk.counters.add("recipients_accepted")
-            self.engine.accept()
+        if isinstance(found, Reply) or self._known is None:
+            self._recipient(event, found)
+        elif self._known.waiting and self._asks(directory.rules_of(event.mailbox)):
+            self.desk.run(self._rcpt_later(event, found, self._known))
         else:
+            self._recipient(event, self._screened(event, found, self._known))
+
+    async def _rcpt_later(
+        self, event: events.RcptTo, found: tuple[Mailbox, ...], known: ClientEvidence
+    ) -> None:
+        """The client's name and lists decide, and nobody knows them yet."""
+        await asyncio.wait(known.waiting)
+        if not self.engine.closed:
+            self._recipient(event, self._screened(event, found, known))
+            self.answered()
+
+    def _asks(self, rules: Rules) -> bool:
+        """Whether these rules refuse clients for what is found out about them."""
+        lists = bool(self._known and self._known.gatherer.lists) and rules.settings.lists == "enforce"
+        return lists or rules.settings.iprev == "enforce"
+
+    def _screened(
+        self, event: events.RcptTo, found: tuple[Mailbox, ...], known: ClientEvidence
+    ) -> tuple[Mailbox, ...] | Reply:
+        rules = self.desk.configuration.directory.rules_of(event.mailbox)
+        if self._asks(rules):
+            refusal = policy.client(known.address, known.iprev, known.listings, rules)
+            if refusal is not None:
+                return refusal
+        if self._rules is not None and self._rules != rules:
+            return policy.OTHER_POLICY
+        self._rules = rules
+        return found
+
+    def _recipient(self, event: events.RcptTo, found: tuple[Mailbox, ...] | Reply) -> None:
+        if isinstance(found, Reply):
             self._log_refusal("recipients_refused", found, recipient=str(event.mailbox))
             self.engine.answer(found)
+        else:
+            self._recipients.extend(found)
+            self.desk.counters.add("recipients_accepted")
+            self.engine.accept()
 
     def _data_start(self, event: events.DataStart) -> None:
         recipients = tuple(dict.fromkeys(self._recipients))
-        self._transaction = Transaction(self.desk, self._client(), event.mail, recipients)
+        client = self._client()
+        inspection = self._inspection(client, event.mail, recipients)
+        self._transaction = Transaction(self.desk, client, event.mail, recipients, inspection)
         self.engine.accept()
+
+    def _inspection(
+        self, client: Client, mail: events.MailFrom, recipients: tuple[Mailbox, ...]
+    ) -> Inspection | None:
+        if self._account is not None:
+            return Signing(self.desk, self._account)
+        if self._known is None or self._spf is None or self._rules is None:
+            return None
+        sender, names = str(mail.reverse_path or ""), tuple(map(str, recipients))
+        return Examination(self.desk, client, self._known, sender, self._spf, names, self._rules)
 
     def _data_chunk(self, event: events.DataChunk) -> None:
         transaction = self._transaction
         if transaction is not None:
             transaction.push(event.data, self._caught_up)
             if transaction.ahead:
-                self.pause("spool")
+                self.pause(SPOOL)
 
     def _caught_up(self) -> None:
         transaction = self._transaction
         if transaction is not None and transaction.failed is not None:
             self._transaction = None
-            if self.engine.expects == "data":
+            if self.engine.receiving:
                 self.engine.fail_message(transaction.failed)
                 self.pump()
         if transaction is None or not transaction.ahead or transaction.failed is not None:
-            self.resume("spool")
+            self.resume(SPOOL)
 
     def _complete(self, event: events.MessageComplete) -> None:
         transaction, self._transaction = self._transaction, None

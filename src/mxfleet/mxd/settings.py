@@ -7,10 +7,14 @@ from typing import Literal, TypeVar
 import msgspec
 
 from mxfleet.errors import SettingsError
-
-
-class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every table: frozen, and no key that the service does not know."""
+from mxfleet.mxd.receiving_settings import (
+    EvidenceSettings,
+    GreylistSettings,
+    LimitSettings,
+    PolicySettings,
+    RspamdSettings,
+    Strict,
+)
 
 
 class NodeSettings(Strict, frozen=True):
@@ -50,6 +54,7 @@ class PathSettings(Strict, frozen=True):
     spool: str = "/var/lib/mxd/spool.sqlite"
     runtime: str = "/run/mxd"
     accounts: str = "/etc/mxfleet/accounts.toml"
+    greylist: str = "/var/lib/mxd/greylist.sqlite"
 
 
 class CertificateSettings(Strict, frozen=True):
@@ -73,11 +78,18 @@ class RouteSettings(Strict, frozen=True):
 
 
 class DomainSettings(Strict, frozen=True):
-    """`[[domain]]`: a domain that the exchange receives for; `recipients` are local parts."""
+    """`[[domain]]`: a domain that the exchange receives for; `recipients` are local parts.
+
+    `aliases` is a file (`mxd/aliases.py`). With `ask`, the next hop is asked for recipients that are neither
+    listed nor aliases (`mxd/callahead.py`).
+    """
 
     name: str
     recipients: tuple[str, ...]
     route: RouteSettings
+    aliases: str = ""
+    ask: bool = False
+    policy: PolicySettings | None = None
 
 
 class DkimSettings(Strict, frozen=True):
@@ -101,7 +113,7 @@ class DeliverySettings(Strict, frozen=True):
     """`[delivery]`: outbound limits, with defaults that a fleet need not state.
 
     `attempts` run at once, at most `per_destination` of them to one next hop; `resolver` is an address or
-    `address:port` (empty: what resolv.conf says); `port` is that of MX hosts.
+    `address:port` (empty: what resolv.conf says), also for evidence; `port` is that of MX hosts.
     """
 
     attempts: int = 100
@@ -121,6 +133,11 @@ class Settings(Strict, frozen=True):
     dkim: tuple[DkimSettings, ...] = ()
     retry: RetrySettings = msgspec.field(default_factory=RetrySettings)
     delivery: DeliverySettings = msgspec.field(default_factory=DeliverySettings)
+    policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
+    evidence: EvidenceSettings | None = None
+    rspamd: RspamdSettings | None = None
+    greylist: GreylistSettings = msgspec.field(default_factory=GreylistSettings)
+    limits: LimitSettings = msgspec.field(default_factory=LimitSettings)
     paths: PathSettings = msgspec.field(default_factory=PathSettings)
 
 

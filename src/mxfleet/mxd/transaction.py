@@ -1,32 +1,38 @@
 """One mail transaction from the first octet of its message to the commit: gather, stamp, sign, spool."""
 
 import asyncio
-import re
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
 from mxfleet.errors import MessageError, SpoolError
 from mxfleet.mail.address import Mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp.events import MailFrom
-from mxfleet.mail.trace import Received
-from mxfleet.mxd import policy, signing
+from mxfleet.mxd import policy
 from mxfleet.mxd.desk import Client, Desk
+from mxfleet.mxd.inspection import INLINE, Arrived, Finding, Inspection
 from mxfleet.mxd.spool.protocol import CHUNK, Envelope, SpoolFull, Staged
+from mxfleet.mxd.stamp import scan, stamp
 
 NO_ROOM: Final = Reply(452, "4.3.1", "No room for the message now, try again later")
 NO_COMMIT: Final = Reply(451, "4.3.0", "The message could not be stored, try again later")
+NOT_UNDERSTOOD: Final = Reply(451, "4.3.0", "This host could not deal with the message, try again later")
 AHEAD: Final = 4 * CHUNK  # octets that may wait for the spool before the client has to
-
-_MESSAGE_ID = re.compile(rb"\s*(<[!-~]{1,250}>)")
 
 
 class Transaction:
     """Takes a message in pieces; what exceeds a chunk goes to the spool while the rest still arrives."""
 
-    def __init__(self, desk: Desk, client: Client, mail: MailFrom, recipients: tuple[Mailbox, ...]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        client: Client,
+        mail: MailFrom,
+        recipients: tuple[Mailbox, ...],
+        inspection: Inspection | None,
+    ) -> None:
+        """`inspection` reads the message on its way, None where nobody wants to know what is in it."""
         self.trace = desk.trace_ids()
         self.failed: Reply | None = None
         self._desk = desk
@@ -39,7 +45,8 @@ class Transaction:
         self._first = b""  # the first chunk, once it was staged: the header section is in it
         self._staged: Staged | None = None
         self._staging: asyncio.Task[None] | None = None
-        self._signing = signing.Signing(desk, client.account) if client.account else None
+        self._inspection = inspection
+        self._facts: Mapping[str, object] = {}
 
     @property
     def ahead(self) -> bool:
@@ -54,15 +61,20 @@ class Transaction:
             self._staging = asyncio.get_running_loop().create_task(self._stage(caught_up))
 
     async def _stage(self, caught_up: Callable[[], None]) -> None:
+        inspection = self._inspection
         try:
             while self._octets > CHUNK:
+                if inspection is not None and not inspection.begun:
+                    self._pieces = [inspection.begin(b"".join(self._pieces), whole=False)]
+                    self._octets = len(self._pieces[0])
+                    continue
                 chunk = self._take_chunk()
                 self._first = self._first or chunk
-                if self._signing is not None:
-                    await self._signing.push(chunk)
+                if inspection is not None:
+                    await inspection.feed_aside(chunk)
                 self._staged = await self._desk.spool.stage(self._staged, chunk)
                 caught_up()
-        except (SpoolError, MessageError) as error:
+        except Exception as error:  # whatever it was, the client must be told
             self.failed = self._trouble(error)
             caught_up()
         finally:
@@ -89,10 +101,19 @@ class Transaction:
 
     def finish(self, size: int, done: Callable[[Reply], None]) -> None:
         """The whole message is here: `done` gets the reply, at once where it is refused, else after the commit."""
-        if self._signing is None and self._staging is None:
-            self._accept(size, b"".join(self._pieces), b"", done)
-        else:
+        if self._staging is not None or self._octets > INLINE:
             self._desk.run(self._finish_later(size, done))
+            return
+        try:
+            rest = b"".join(self._pieces)
+            if self._inspection is None:
+                self._accept(size, rest, b"", done)
+                return
+            rest = self._inspection.begin(rest, whole=True)
+            self._inspection.feed(rest)
+            self._conclude(self._inspection, size, rest, done)
+        except Exception as error:  # whatever it was, the client must be told
+            done(self._trouble(error))
 
     async def _finish_later(self, size: int, done: Callable[[Reply], None]) -> None:
         try:
@@ -101,19 +122,49 @@ class Transaction:
             if self.failed is not None:
                 done(self.failed)
                 return
-            rest, head = b"".join(self._pieces), b""
-            if self._signing is not None:
-                await self._signing.push(rest)
-                head, refusal = await self._signing.finish(self._message_id())
-                if refusal is not None:
-                    done(self._refuse(refusal))
-                    return
-            self._accept(size, rest, head, done)
-        except (SpoolError, MessageError) as error:
+            rest = b"".join(self._pieces)
+            if self._inspection is None:
+                self._accept(size, rest, b"", done)
+                return
+            rest = self._inspection.begin(rest, whole=True)
+            await self._inspection.feed_aside(rest)
+            self._conclude(self._inspection, size, rest, done)
+        except Exception as error:  # whatever it was, the client must be told
             done(self._trouble(error))
 
-    def _message_id(self) -> str:
-        return f"{self.trace}@{self._desk.settings.node.hostname}"
+    def _conclude(
+        self, inspection: Inspection, size: int, rest: bytes, done: Callable[[Reply], None]
+    ) -> None:
+        stored = len(rest) + (self._staged.chunks * CHUNK if self._staged else 0)
+        found = inspection.conclude(Arrived(self.trace, stored, lambda: self._stored(rest)))
+        if isinstance(found, Finding):
+            self._found(found, size, rest, done)
+        else:
+            self._desk.run(self._conclude_later(found, size, rest, done))
+
+    async def _conclude_later(
+        self, found: Awaitable[Finding], size: int, rest: bytes, done: Callable[[Reply], None]
+    ) -> None:
+        try:
+            self._found(await found, size, rest, done)
+        except Exception as error:  # whatever it was, the client must be told
+            done(self._trouble(error))
+
+    def _found(self, found: Finding, size: int, rest: bytes, done: Callable[[Reply], None]) -> None:
+        self._facts = found.facts
+        if found.refusal is not None:
+            done(self._refuse(found.refusal))
+            return
+        if found.marked:
+            self._desk.counters.add("messages_marked")
+        self._accept(size, rest, found.head, done)
+
+    async def _stored(self, rest: bytes) -> AsyncIterator[bytes]:
+        """The message again, for who wants to read it whole."""
+        if self._staged is not None:
+            for number in range(self._staged.chunks):
+                yield await self._desk.spool.chunk(self._staged.message, number)
+        yield rest
 
     def _accept(self, size: int, rest: bytes, head: bytes, done: Callable[[Reply], None]) -> None:
         hops, message_id = scan(self._first or rest)
@@ -124,7 +175,20 @@ class Transaction:
         envelope = self._envelope(size, message_id)
         addresses = [str(mailbox) for mailbox in self._recipients]
         try:
-            commit = self._desk.spool.accept(envelope, addresses, self._stamp() + head, rest, self._staged)
+            commit = self._desk.spool.accept(
+                envelope,
+                addresses,
+                head
+                + stamp(
+                    self._desk.settings.node.hostname,
+                    self._client,
+                    self.trace,
+                    self._received,
+                    self._recipients,
+                ),
+                rest,
+                self._staged,
+            )
         except SpoolError as error:
             done(self._trouble(error))
             return
@@ -145,20 +209,6 @@ class Transaction:
             message_id=message_id,
         )
 
-    def _stamp(self) -> bytes:
-        """RFC 5321 §4.4: our Received field."""
-        client = self._client
-        return Received(
-            by=self._desk.settings.node.hostname,
-            hello=client.hello,
-            address=client.address,
-            protocol=client.protocol,
-            trace=self.trace,
-            date=datetime.fromtimestamp(int(self._received), UTC),
-            tls=client.tls,
-            recipient=self._recipients[0] if len(self._recipients) == 1 else None,
-        ).render()
-
     def _committed(self, commit: asyncio.Future[None], envelope: Envelope, recipients: list[str]) -> Reply:
         error = commit.exception()
         if error is not None:
@@ -177,32 +227,33 @@ class Transaction:
             submitter=envelope.submitter,
             protocol=self._client.protocol,
             seconds=round(time.time() - self._received, 4),
+            **self._facts,
         )
         return Reply(250, "2.0.0", f"accepted as {self.trace}")
 
     def _refuse(self, reply: Reply) -> Reply:
         self._discard()
-        self._desk.counters.add("messages_refused")
-        self._desk.log.info("refused", trace=self.trace, client=self._client.address, reply=str(reply))
+        self._desk.counters.add("messages_deferred" if reply.temporary else "messages_refused")
+        self._desk.log.info(
+            "refused",
+            trace=self.trace,
+            client=self._client.address,
+            sender=str(self._mail.reverse_path or ""),
+            reply=str(reply),
+            **self._facts,
+        )
         return reply
 
     def _trouble(self, error: BaseException) -> Reply:
         if isinstance(error, MessageError):
             return self._refuse(Reply(550, "5.6.0", f"Not a well-formed message: {error}"))
         self._discard()
+        if not isinstance(error, SpoolError):
+            self._desk.log.error("mistake in mxd", trace=self.trace, exception=error)
+            return NOT_UNDERSTOOD
         self._desk.counters.add("spool_failures")
         self._desk.log.error("not stored", trace=self.trace, exception=error)
         return NO_ROOM if isinstance(error, SpoolFull) else NO_COMMIT
-
-
-def scan(first: bytes) -> tuple[int, str]:
-    """Received fields and Message-ID of a message's beginning, without parsing what no field is asked of."""
-    end = first.find(b"\r\n\r\n")
-    section = first if end < 0 else first[: end + 2]
-    lower = b"\n" + section.lower()
-    at = lower.find(b"\nmessage-id:")
-    match = _MESSAGE_ID.match(section, at + 11) if at >= 0 else None
-    return lower.count(b"\nreceived:"), match[1].decode("ascii") if match else ""
 
 
 def _forget(future: asyncio.Future[None]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from mxfleet.mail.address import POSTMASTER, Mailbox, parse_mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mxd import policy
-from mxfleet.mxd.policy import Directory
+from mxfleet.mxd.directory import Directory
 
 DIRECTORY = Directory(
     {"corp.test": frozenset({"alice", "o'neil"}), "shop.test": frozenset({"sales"})},
@@ -21,7 +21,7 @@ MINE = frozenset({"alice@corp.test", "info@corp.test"})
 )
 def test_listed_recipients_are_taken_whatever_their_case(text: str, authenticated: bool) -> None:
     mailbox = parse_mailbox(text)
-    assert policy.recipient(DIRECTORY, mailbox, authenticated=authenticated) == mailbox
+    assert policy.recipient(DIRECTORY, mailbox, authenticated=authenticated) == (mailbox,)
 
 
 @pytest.mark.parametrize("authenticated", [False, True])
@@ -37,7 +37,7 @@ def test_unknown_mailboxes_of_our_domains_are_refused_to_everybody(text: str, au
 def test_other_domains_are_for_authenticated_users_only(text: str) -> None:
     mailbox = parse_mailbox(text)
     assert policy.recipient(DIRECTORY, mailbox, authenticated=False) == policy.RELAYING_DENIED
-    assert policy.recipient(DIRECTORY, mailbox, authenticated=True) == mailbox
+    assert policy.recipient(DIRECTORY, mailbox, authenticated=True) == (mailbox,)
 
 
 def test_no_trick_of_the_local_part_relays() -> None:
@@ -48,7 +48,7 @@ def test_no_trick_of_the_local_part_relays() -> None:
 def test_the_postmaster_is_somebody_where_there_is_one() -> None:
     alice = Mailbox("alice", "corp.test")
     for mailbox in (POSTMASTER, parse_mailbox("PostMaster@corp.test"), parse_mailbox("postmaster@shop.test")):
-        assert policy.recipient(DIRECTORY, mailbox, authenticated=False) == alice
+        assert policy.recipient(DIRECTORY, mailbox, authenticated=False) == (alice,)
     elsewhere = parse_mailbox("postmaster@elsewhere.test")
     assert policy.recipient(DIRECTORY, elsewhere, authenticated=False) == policy.RELAYING_DENIED
     assert policy.recipient(NOBODY, POSTMASTER, authenticated=False) == policy.NO_SUCH_MAILBOX

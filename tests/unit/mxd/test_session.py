@@ -11,8 +11,8 @@ from mxfleet.mxd import accounts, settings
 from mxfleet.mxd.configuration import Configuration
 from mxfleet.mxd.counters import Shared
 from mxfleet.mxd.desk import Desk
+from mxfleet.mxd.directory import Directory
 from mxfleet.mxd.observe import logger
-from mxfleet.mxd.policy import Directory
 from mxfleet.mxd.session import Session
 from mxfleet.mxd.spool.protocol import CHUNK, Envelope, SpoolFull, Staged
 from mxfleet.mxd.tls import Certificates

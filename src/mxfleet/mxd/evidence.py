@@ -1,0 +1,159 @@
+"""Evidence about mail from elsewhere, gathered while the client talks: its name and lists from the first octet on,
+SPF from EHLO and MAIL, keys as soon as the header is here, the body's hashes piece by piece.
+
+What is known already costs no task: a check runs through at once as far as the cache goes (`Resolver.begin`).
+"""
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import TypeAlias, TypeVar
+
+from mxfleet.mail.arc import Chain
+from mxfleet.mail.dkim.bodies import BodyHashes
+from mxfleet.mail.dkim.verify import Verifier
+from mxfleet.mail.dmarc.check import check_dmarc, questions_ahead
+from mxfleet.mail.dnsbl import DnsList, Listing, check_address
+from mxfleet.mail.evidence import Evidence
+from mxfleet.mail.iprev import Iprev, check_iprev
+from mxfleet.mail.message import Headers
+from mxfleet.mail.questions import Questions, without_mapping
+from mxfleet.mail.spf.check import check_helo, check_mail_from
+from mxfleet.mail.spf.result import Spf
+from mxfleet.mxd.receiving_settings import EvidenceSettings
+from mxfleet.mxd.resolver import Resolver
+
+Verdict = TypeVar("Verdict")
+Begun: TypeAlias = Verdict | asyncio.Task[Verdict]
+"""A verdict, or the task that will have it."""
+
+
+class Gatherer:
+    """What all sessions of one process gather evidence with."""
+
+    def __init__(
+        self, settings: EvidenceSettings, resolver: Resolver, receiver: str, clock: Callable[[], float]
+    ) -> None:
+        """`receiver` is our name in SPF's explanations, `clock` seconds since 1970."""
+        self.resolver = resolver
+        self.lists = tuple(DnsList(each.zone, each.meanings) for each in settings.list)
+        self.receiver = receiver
+        self.now = clock
+        self._patience = settings.timeout
+
+    def begin(self, check: Questions[Verdict]) -> Begun[Verdict]:
+        """Begin a check that ends, with its own kind of temporary error, when patience does."""
+        return self.resolver.begin(check, asyncio.get_running_loop().time() + self._patience)
+
+
+class ClientEvidence:
+    """What is known about the client of one session."""
+
+    def __init__(self, gatherer: Gatherer, address: str) -> None:
+        """Begins at once: a name and lists take a while, and nobody waits for them yet."""
+        self.gatherer = gatherer
+        self.address = without_mapping(ip_address(address))
+        self.hello = ""
+        self._iprev: Begun[Iprev] = gatherer.begin(check_iprev(self.address))
+        self._lists = [gatherer.begin(check_address(self.address, each)) for each in gatherer.lists]
+        self._helo: Begun[Spf] | None = None
+
+    def greeted(self, hello: str) -> None:
+        """The client said EHLO; SPF may have an opinion of that (RFC 7208 §2.3)."""
+        if hello != self.hello:
+            self.hello = hello
+            self._helo = self.gatherer.begin(
+                check_helo(self.address, hello, receiver=self.gatherer.receiver, timestamp=self._timestamp())
+            )
+
+    def sent(self, sender: str) -> "Begun[Spf]":
+        """The client said MAIL; SPF's opinion of it."""
+        return self.gatherer.begin(
+            check_mail_from(
+                self.address,
+                self.hello,
+                sender,
+                receiver=self.gatherer.receiver,
+                timestamp=self._timestamp(),
+            )
+        )
+
+    @property
+    def waiting(self) -> list["asyncio.Task[object]"]:
+        """What is not known yet of the client."""
+        return unsettled(self._iprev, self._helo, *self._lists)
+
+    @property
+    def iprev(self) -> Iprev:
+        """The client's name, once nothing is waited for."""
+        return settled(self._iprev)
+
+    @property
+    def helo(self) -> Spf | None:
+        """SPF on the HELO identity, once nothing is waited for."""
+        return None if self._helo is None else settled(self._helo)
+
+    @property
+    def listings(self) -> tuple[Listing, ...]:
+        """What the DNS lists say, once nothing is waited for."""
+        return tuple(settled(each) for each in self._lists)
+
+    def _timestamp(self) -> int:
+        return int(self.gatherer.now())
+
+
+class MessageEvidence:
+    """What becomes known of one message while it arrives."""
+
+    def __init__(self, client: ClientEvidence, sender: str, spf: Begun[Spf], headers: Headers) -> None:
+        """The header is here: the keys and policies that it names are asked for while the body comes."""
+        self._client = client
+        self._sender = sender
+        self._spf = spf
+        self._headers = headers
+        now = int(client.gatherer.now())
+        self._verifier = Verifier(headers, now=now)
+        self._chain = Chain(headers, now=now)
+        self._bodies = BodyHashes(self._verifier.canonicalizations | self._chain.canonicalizations)
+        self.body = self._bodies.update
+        ahead = (*self._verifier.questions, *self._chain.questions, *questions_ahead(headers))
+        client.gatherer.resolver.ask_ahead(ahead)
+
+    def judge(self) -> Begun[Evidence]:
+        """The evidence, once the whole body was taken: at once if all is known, when patience ends at the latest."""
+        if waiting := [*self._client.waiting, *unsettled(self._spf)]:
+            return asyncio.get_running_loop().create_task(self._judge_after(waiting))
+        return self._client.gatherer.begin(self._judged())
+
+    async def _judge_after(self, waiting: list["asyncio.Task[object]"]) -> Evidence:
+        await asyncio.wait(waiting)
+        judged = self._client.gatherer.begin(self._judged())
+        return await judged if isinstance(judged, asyncio.Task) else judged
+
+    def _judged(self) -> Questions[Evidence]:
+        client, spf = self._client, settled(self._spf)
+        signatures = yield from self._verifier.verify(self._bodies)
+        chain = yield from self._chain.verify(self._bodies)
+        dmarc = yield from check_dmarc(self._headers, spf, signatures)
+        return Evidence(
+            client.address,
+            client.hello,
+            self._sender,
+            client.iprev,
+            client.helo,
+            spf,
+            signatures,
+            chain,
+            dmarc,
+            client.listings,
+        )
+
+
+def settled(begun: Begun[Verdict]) -> Verdict:
+    """The verdict of a check that has ended."""
+    return begun.result() if isinstance(begun, asyncio.Task) else begun
+
+
+def unsettled(*begun: object) -> list["asyncio.Task[object]"]:
+    """The tasks among these that have not ended."""
+    return [task for task in begun if isinstance(task, asyncio.Task) and not task.done()]

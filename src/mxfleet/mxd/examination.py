@@ -1,0 +1,114 @@
+"""What is done with mail from elsewhere before it is spooled: evidence, rspamd's opinion, the decision, the fields."""
+
+import asyncio
+from collections.abc import Iterator
+
+from mxfleet.mail.evidence import Evidence
+from mxfleet.mail.message import Headers
+from mxfleet.mail.spf.result import Spf
+from mxfleet.mxd.decision import Decision, decide
+from mxfleet.mxd.desk import Client, Desk
+from mxfleet.mxd.evidence import Begun, ClientEvidence, MessageEvidence
+from mxfleet.mxd.fields import marks
+from mxfleet.mxd.inspection import Arrived, Conclusion, Finding, Inspection
+from mxfleet.mxd.rspamd import Rspamd, Spam
+from mxfleet.mxd.rules import Rules
+
+
+class Examination(Inspection):
+    """Examines one message from elsewhere on its way to the spool."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        client: Client,
+        known: ClientEvidence,
+        sender: str,
+        spf: Begun[Spf],
+        recipients: tuple[str, ...],
+        rules: Rules,
+    ) -> None:
+        """`known` is what was found out of the client, `spf` what is being found out of the sender."""
+        super().__init__()
+        self._desk = desk
+        self._client = client
+        self._known = known
+        self._sender = sender
+        self._spf = spf
+        self._recipients = recipients
+        self._rules = rules
+        self._evidence: MessageEvidence
+
+    def header(self, headers: Headers) -> Headers:
+        """Signatures are looked at as they came, forged fields of ours among them; those do not stay."""
+        self._evidence = MessageEvidence(self._known, self._sender, self._spf, headers)
+        return self._desk.author.clean(headers)
+
+    def body(self, piece: bytes) -> None:
+        """See Inspection."""
+        self._evidence.body(piece)
+
+    def conclude(self, message: Arrived) -> Conclusion:
+        """At once where all is known and nobody else is asked."""
+        judged, rspamd = self._evidence.judge(), self._desk.rspamd
+        if rspamd is None and not isinstance(judged, asyncio.Task):
+            return self._decide(judged, None, message)
+        return self._conclude_later(judged, rspamd, message)
+
+    async def _conclude_later(
+        self, judged: Begun[Evidence], rspamd: Rspamd | None, message: Arrived
+    ) -> Finding:
+        spam = None
+        if rspamd is not None:
+            spam = await self._scan(rspamd, message)
+        evidence = await judged if isinstance(judged, asyncio.Task) else judged
+        return self._decide(evidence, spam, message)
+
+    async def _scan(self, rspamd: Rspamd, message: Arrived) -> Spam:
+        if not rspamd.takes(message.size):
+            return Spam("unseen")
+        return await rspamd.scan(self._envelope(message.trace), message.size, message.octets())
+
+    def _envelope(self, trace: str) -> Iterator[tuple[str, str]]:
+        """What is known around the message, as `/checkv2` takes it."""
+        client, tls = self._client, self._client.tls
+        yield "IP", client.address
+        yield "Helo", client.hello
+        yield "From", self._sender
+        for recipient in self._recipients:
+            yield "Rcpt", recipient
+        yield "Queue-Id", trace
+        yield "MTA-Name", self._desk.author.name
+        if tls is not None:
+            yield "TLS-Version", tls.version
+            yield "TLS-Cipher", tls.cipher
+
+    def _decide(self, evidence: Evidence, spam: Spam | None, message: Arrived) -> Finding:
+        decision = decide(evidence, spam, self._rules, message.trace)
+        facts = dict(_facts(evidence, spam, decision))
+        if decision.reply is not None:
+            return Finding(refusal=decision.reply, facts=facts)
+        written = self._desk.author.fields(evidence)
+        return Finding(marks(decision.marks) + written, None, facts, marked=bool(decision.marks))
+
+
+def _facts(evidence: Evidence, spam: Spam | None, decision: Decision) -> Iterator[tuple[str, object]]:
+    """The evidence on one line of the log."""
+    if evidence.iprev is not None:
+        yield "iprev", evidence.iprev.result
+    if evidence.spf is not None:
+        yield "spf", evidence.spf.result
+    if evidence.dkim is not None:
+        yield "dkim", [f"{verdict.result} {verdict.domain}" for verdict in evidence.dkim]
+    if evidence.arc is not None and evidence.arc.result != "none":
+        yield "arc", evidence.arc.result
+    if evidence.dmarc is not None:
+        yield "dmarc", f"{evidence.dmarc.result} {evidence.dmarc.domain}"
+    if listed := [found.zone for found in evidence.listings if found.result == "listed"]:
+        yield "listed", listed
+    if spam is not None:
+        yield "rspamd", f"{spam.action} {spam.score:.1f}"
+        if spam.symbols:
+            yield "symbols", spam.symbols
+    if decision.reason:
+        yield "reason", decision.reason

@@ -1,0 +1,35 @@
+"""Our Received field, and what of a message is looked at without reading its header: hops and Message-ID."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from mxfleet.mail.address import Mailbox
+from mxfleet.mail.trace import Received
+from mxfleet.mxd.desk import Client
+
+_MESSAGE_ID = re.compile(rb"\s*(<[!-~]{1,250}>)")
+
+
+def stamp(by: str, client: Client, trace: str, received: float, recipients: Sequence[Mailbox]) -> bytes:
+    """RFC 5321 §4.4: our Received field; `received` in seconds since 1970."""
+    return Received(
+        by=by,
+        hello=client.hello,
+        address=client.address,
+        protocol=client.protocol,
+        trace=trace,
+        date=datetime.fromtimestamp(int(received), UTC),
+        tls=client.tls,
+        recipient=recipients[0] if len(recipients) == 1 else None,
+    ).render()
+
+
+def scan(first: bytes) -> tuple[int, str]:
+    """Received fields and Message-ID of a message's beginning, without parsing what no field is asked of."""
+    end = first.find(b"\r\n\r\n")
+    section = first if end < 0 else first[: end + 2]
+    lower = b"\n" + section.lower()
+    at = lower.find(b"\nmessage-id:")
+    match = _MESSAGE_ID.match(section, at + 11) if at >= 0 else None
+    return lower.count(b"\nreceived:"), match[1].decode("ascii") if match else ""
