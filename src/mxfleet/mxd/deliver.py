@@ -8,8 +8,8 @@ from mxfleet.mail.address import Mailbox, parse_mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dialogue import Attempt, Dialogue, same_for_all
-from mxfleet.mxd.route import LOOP, NO_HOST, Hop, Router, Unroutable
-from mxfleet.mxd.spool.protocol import Lease
+from mxfleet.mxd.route import LOOP, NO_HOST, Hop, Place, Router, Unroutable
+from mxfleet.mxd.spool.values import Lease
 
 BAD_ADDRESS: Final = Reply(553, "5.1.3", "Not an address")
 HOSTS: Final = 5  # addresses tried in one attempt (RFC 5321 §5.1: at least two)
@@ -19,20 +19,25 @@ class Deliverer:
     """Knows how to reach other hosts from this node."""
 
     def __init__(self, desk: Desk, router: Router) -> None:
-        self._desk = desk
         self._router = router
         self._dialogue = Dialogue(desk)
 
-    async def attempt(self, lease: Lease) -> Attempt:
-        """Try once; never raises for what other hosts, the DNS or the network do."""
+    async def attempt(self, leases: Sequence[Lease], place: Place | None = None) -> Attempt:
+        """Try once, one message for the recipients of all leases; the answers are in their order.
+
+        Never raises for what other hosts, the DNS or the network do.
+        """
+        first = leases[0]
+        addresses = [r.address for lease in leases for r in lease.recipients]
         try:
-            recipients = tuple(parse_mailbox(r.address) for r in lease.recipients)
+            recipients = tuple(parse_mailbox(address) for address in addresses)
         except AddressError:  # cannot be: the engine has parsed them
-            return same_for_all([Mailbox(r.address, "") for r in lease.recipients], BAD_ADDRESS)
+            return same_for_all([Mailbox(address, "") for address in addresses], BAD_ADDRESS)
+        place = place or await self._router.place(first.domain, first.hop)
         undecided: list[Attempt] = []
         tried = 0
-        async for hop, address in self._places(lease.domain, recipients, undecided):
-            found = await self._dialogue.hold(hop, address, lease, recipients)
+        async for hop, address in self._places(place, recipients, undecided):
+            found = await self._dialogue.hold(hop, address, first.message, recipients)
             if found.decided:
                 return found
             undecided.append(found)
@@ -46,15 +51,13 @@ class Deliverer:
         await self._dialogue.close()
 
     async def _places(
-        self, domain: str, recipients: Sequence[Mailbox], undecided: list[Attempt]
+        self, place: Place, recipients: Sequence[Mailbox], undecided: list[Attempt]
     ) -> AsyncIterator[tuple[Hop, str]]:
         """Each hop with each of its addresses; what the DNS refuses is added to `undecided`."""
-        try:
-            hops = await self._router.hops(domain)
-        except Unroutable as error:
-            undecided.append(same_for_all(recipients, error.reply))
+        if place.refusal is not None:
+            undecided.append(same_for_all(recipients, place.refusal))
             return
-        for hop in hops:
+        for hop in place.hops:
             try:
                 found = await self._router.addresses(hop)
                 if not found:

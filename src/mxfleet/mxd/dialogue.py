@@ -1,6 +1,5 @@
 """The dialogue with one address of one host: connect, TLS, the transaction, and what it came to."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 
@@ -13,9 +12,10 @@ from mxfleet.mail.smtp.client_events import BodyWanted, Failed, Outcome, Ready
 from mxfleet.mail.smtp.delivery import RecipientResult, Stage, Status, Transaction
 from mxfleet.mail.smtp.events import Closed, StartTls
 from mxfleet.mxd.desk import Desk
+from mxfleet.mxd.idle import IdleConnections
 from mxfleet.mxd.outbound import UNREACHABLE, Connection
 from mxfleet.mxd.route import Hop
-from mxfleet.mxd.spool.protocol import Lease
+from mxfleet.mxd.spool.values import StoredMessage
 from mxfleet.mxd.tls import client_context
 
 NO_FAMILY = Reply(451, "4.4.1", "This node has no address of that family")
@@ -41,23 +41,32 @@ class Dialogue:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._context: ssl.SSLContext = client_context()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._idle = IdleConnections()
 
-    async def hold(self, hop: Hop, address: str, lease: Lease, recipients: tuple[Mailbox, ...]) -> Attempt:
+    async def hold(
+        self, hop: Hop, address: str, message: StoredMessage, recipients: tuple[Mailbox, ...]
+    ) -> Attempt:
         """Try one address, without TLS where an optional handshake fails (RFC 3207 §4.1, RFC 7435)."""
-        found = await self._once(hop, address, lease, recipients)
+        kept = self._idle.take((hop, address))
+        if kept is not None:
+            found = await self._with(kept, hop, address, message, recipients)
+            if not _worn_out(found):
+                return found
+        found = await self._once(hop, address, message, recipients)
         stage = found.answers[0].stage
         if found.decided or hop.tls != "opportunistic" or stage != "starttls":
             return found
-        trace = lease.message.envelope.trace
+        trace = message.envelope.trace
         self._desk.log.warning("TLS failed, trying without", trace=trace, host=hop.host, address=address)
-        return await self._once(msgspec.structs.replace(hop, tls="none"), address, lease, recipients)
+        return await self._once(msgspec.structs.replace(hop, tls="none"), address, message, recipients)
 
     async def close(self) -> None:
-        """Wait for the connections that are saying good-bye."""
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        """End the connections that are kept, and wait for those that are saying good-bye."""
+        await self._idle.close()
 
-    async def _once(self, hop: Hop, address: str, lease: Lease, recipients: tuple[Mailbox, ...]) -> Attempt:
+    async def _once(
+        self, hop: Hop, address: str, message: StoredMessage, recipients: tuple[Mailbox, ...]
+    ) -> Attempt:
         node = self._desk.settings.node
         source = node.address6 if ":" in address else node.address4
         if not source:
@@ -69,20 +78,30 @@ class Dialogue:
         except OSError as error:
             text = f"No connection to {address} port {hop.port}: {error.strerror or 'no answer in time'}"
             return same_for_all(recipients, Reply(451, "4.4.1", text), hop.host, address)
+        return await self._with(connection, hop, address, message, recipients)
+
+    async def _with(
+        self,
+        connection: Connection,
+        hop: Hop,
+        address: str,
+        message: StoredMessage,
+        recipients: tuple[Mailbox, ...],
+    ) -> Attempt:
         try:
-            found = await self._speak(connection, hop, lease, recipients)
+            found = await self._speak(connection, hop, message, recipients)
         except BaseException:
             if connection.engine.expects == "message":
                 self._desk.counters.add("doubtful", len(recipients))
-                self._desk.log.warning("abandoned behind the final dot", trace=lease.message.envelope.trace)
+                self._desk.log.warning("abandoned behind the final dot", trace=message.envelope.trace)
             connection.abort()
             raise
-        self._close(connection)
         tls = connection.engine.tls
+        self._idle.put((hop, address), connection)
         return msgspec.structs.replace(found, host=hop.host, address=address, tls=tls.version if tls else "")
 
     async def _speak(
-        self, connection: Connection, hop: Hop, lease: Lease, recipients: tuple[Mailbox, ...]
+        self, connection: Connection, hop: Hop, message: StoredMessage, recipients: tuple[Mailbox, ...]
     ) -> Attempt:
         while True:
             match await connection.next():
@@ -90,9 +109,9 @@ class Dialogue:
                     if not await connection.start_tls(self._context, hop.host):
                         return same_for_all(recipients, NO_HANDSHAKE, stage="starttls")
                 case Ready():
-                    connection.engine.send(_transaction(lease, recipients))
+                    connection.engine.send(_transaction(message, recipients))
                 case BodyWanted():
-                    async for piece in self._octets(lease):
+                    async for piece in self._octets(message):
                         await connection.body(piece)
                     connection.engine.end_body()
                 case Outcome(results):
@@ -104,17 +123,10 @@ class Dialogue:
                 case Closed():
                     return same_for_all(recipients, UNREACHABLE)
 
-    async def _octets(self, lease: Lease) -> AsyncIterator[bytes]:
-        message = lease.message
+    async def _octets(self, message: StoredMessage) -> AsyncIterator[bytes]:
         yield message.head + message.first
         for number in range(1, message.chunks):
             yield await self._desk.spool.chunk(message.number, number)
-
-    def _close(self, connection: Connection) -> None:
-        """Say QUIT in the background: the answer to it is nobody's concern."""
-        task = asyncio.get_running_loop().create_task(connection.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
 
 
 def same_for_all(
@@ -126,11 +138,21 @@ def same_for_all(
     return Attempt(tuple(answers), host, address, decided=False)
 
 
-def _transaction(lease: Lease, recipients: tuple[Mailbox, ...]) -> Transaction:
-    envelope = lease.message.envelope
+def _transaction(message: StoredMessage, recipients: tuple[Mailbox, ...]) -> Transaction:
+    envelope = message.envelope
     reverse = parse_mailbox(envelope.sender) if envelope.sender else None
-    size = len(lease.message.head) + envelope.size
+    size = len(message.head) + envelope.size
     return Transaction(reverse, recipients, size, "8BITMIME" if envelope.eight_bit else "7BIT")
+
+
+def _worn_out(attempt: Attempt) -> bool:
+    """Whether a kept connection came to its end before anything was said about the message: try a fresh one."""
+    return all(
+        not answer.doubtful
+        and answer.status == "deferred"
+        and (not answer.remote or (answer.reply.code == 421 and answer.stage in ("mail", "rcpt", "data")))
+        for answer in attempt.answers
+    )
 
 
 def _undecided(results: Sequence[RecipientResult]) -> bool:

@@ -34,6 +34,14 @@ class Hop(msgspec.Struct, frozen=True):
         return f"Hop({self.host}:{self.port} {self.protocol})"
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where one delivery goes: what its attempts are limited by, the hosts in order, or why it cannot go."""
+
+    key: str
+    hops: tuple[Hop, ...] = ()
+    refusal: Reply | None = None
+
+
 class Unroutable(Exception):
     """A domain that no mail can go to, now (4yz) or ever (5yz)."""
 
@@ -60,6 +68,7 @@ class Router:
         self._dns = dns
         self._port = settings.delivery.port
         self._routes = {d.name: _next_hop(d, passwords.get(d.name, "")) for d in settings.domain}
+        self._given = set(self._routes.values())
         node = settings.node
         addresses = {node.address4, node.address6, *settings.service.peers}
         addresses |= {a for certificate in settings.certificate for a in certificate.addresses}
@@ -67,25 +76,45 @@ class Router:
         self._on_loopback = ip_address(node.address4).is_loopback
         self._own_names = {node.hostname, settings.service.hostname}
 
-    def destination(self, domain: str) -> str:
-        """The key under which attempts are limited: the next hop where it is configured, else the domain."""
-        hop = self._routes.get(domain)
-        return f"{hop.host}:{hop.port}" if hop else domain
+    def configured(self, domain: str, hop: str = "") -> Place | None:
+        """The place that settings or the operator (`hop`, host:port) give; None where the DNS is to be asked."""
+        if hop:
+            host, _, port = hop.rpartition(":")
+            given = Hop(host.strip("[]"), int(port))
+            self._given.add(given)
+            return Place(hop, (given,))
+        found = self._routes.get(domain)
+        return Place(f"{found.host}:{found.port}", (found,)) if found else None
 
-    def domains(self, destination: str) -> frozenset[str]:
-        """The domains behind such a key."""
-        routed = {name for name, hop in self._routes.items() if f"{hop.host}:{hop.port}" == destination}
-        return frozenset(routed or {destination})
+    async def place(self, domain: str, hop: str = "") -> Place:
+        """Where a delivery goes; domains whose best hosts are the same have the same key."""
+        found = self.configured(domain, hop)
+        if found is not None:
+            return found
+        try:
+            hops, best = await self._by_dns(domain)
+        except Unroutable as error:
+            return Place(f"{domain} (no route)", refusal=error.reply)
+        return Place(",".join(sorted(best)), tuple(hops))
+
+    async def _by_dns(self, domain: str) -> tuple[list[Hop], set[str]]:
+        if domain.startswith("["):  # RFC 5321 §4.1.3, an address literal
+            host = domain[1:-1].removeprefix("IPv6:")
+            return [Hop(host, self._port)], {host}
+        records = await self._dns.mx(domain)
+        if not records:
+            return [Hop(domain, self._port)], {domain}
+        hosts = order(records, self._own_names, random.SystemRandom())
+        preferences = {host.rstrip(".").lower(): preference for preference, host in sorted(records)[::-1]}
+        best = {host for host in hosts if preferences[host] == preferences[hosts[0]]}
+        return [Hop(host, self._port) for host in hosts], best
 
     async def hops(self, domain: str) -> list[Hop]:
         """The hosts to try, in order; raises Unroutable."""
-        if domain in self._routes:
-            return [self._routes[domain]]
-        if domain.startswith("["):  # RFC 5321 §4.1.3, an address literal
-            return [Hop(domain[1:-1].removeprefix("IPv6:"), self._port)]
-        records = await self._dns.mx(domain)
-        hosts = order(records, self._own_names, random.SystemRandom()) if records else [domain]
-        return [Hop(host, self._port) for host in hosts]
+        place = await self.place(domain)
+        if place.refusal is not None:
+            raise Unroutable(place.refusal)
+        return list(place.hops)
 
     async def addresses(self, hop: Hop) -> list[str]:
         """The addresses of a hop, in the order to try them."""
@@ -93,7 +122,7 @@ class Router:
 
     def foreign(self, hop: Hop, addresses: Sequence[str]) -> list[str]:
         """Those that are not this fleet's own; a configured next hop is taken at its word."""
-        if hop in self._routes.values():
+        if hop in self._given:
             return list(addresses)
         return [address for address in addresses if not self._is_ours(address)]
 

@@ -108,7 +108,7 @@ async def test_each_recipient_has_its_own_answer(deliverer: Make, make_sink: Cal
     sink = make_sink(lmtp=False)
     sink.replies |= {"RCPT TO:<v@peer.test>": "550 5.1.1 who?", "RCPT TO:<w@peer.test>": "452 4.2.2 full"}
     here = deliverer(FakeDns(["mx.test"], mx_test=["127.0.0.2"]), sink.port)
-    attempt = await here.attempt(lease("u@peer.test", "v@peer.test", "w@peer.test"))
+    attempt = await here.attempt([lease("u@peer.test", "v@peer.test", "w@peer.test")])
     assert said(attempt) == [
         ("delivered", "250 2.0.0 kept"),
         ("failed", "550 5.1.1 who?"),
@@ -124,7 +124,7 @@ async def test_each_recipient_has_its_own_answer(deliverer: Make, make_sink: Cal
 async def test_all_chunks_are_sent_in_order(deliverer: Make, make_sink: Callable[..., Any]) -> None:
     sink = make_sink(lmtp=False)
     here = deliverer(FakeDns(["mx.test"], mx_test=["127.0.0.2"]), sink.port)
-    await here.attempt(lease(chunks=4))
+    await here.attempt([lease(chunks=4)])
     assert sink.messages[0][2].endswith(b"body\r\nchunk 1\r\nchunk 2\r\nchunk 3\r\n")
 
 
@@ -139,7 +139,7 @@ async def test_the_next_host_is_asked_where_one_is_not_there(
         six_test=["::1"],
         good_test=["127.0.0.2"],
     )
-    attempt = await deliverer(dns, sink.port).attempt(lease())
+    attempt = await deliverer(dns, sink.port).attempt([lease()])
     assert (attempt.host, said(attempt)[0][0]) == ("good.test", "delivered")
 
 
@@ -149,7 +149,7 @@ async def test_a_host_that_greets_with_a_refusal_decides_nothing(
     sink = make_sink(lmtp=False)
     sink.replies |= {"EHLO": "554 5.7.1 not you", "HELO": "554 5.7.1 not you"}
     here = deliverer(FakeDns(["a.test"], a_test=["127.0.0.2"]), sink.port)
-    assert said(await here.attempt(lease())) == [("deferred", "554 5.7.1 not you")]
+    assert said(await here.attempt([lease()])) == [("deferred", "554 5.7.1 not you")]
 
 
 async def test_a_permanent_answer_of_the_best_host_is_final(
@@ -158,7 +158,7 @@ async def test_a_permanent_answer_of_the_best_host_is_final(
     sink = make_sink(lmtp=False)
     sink.replies["RCPT"] = "550 5.1.1 who?"
     here = deliverer(FakeDns(["a.test", "b.test"], a_test=["127.0.0.2"], b_test=["127.0.0.2"]), sink.port)
-    assert said(await here.attempt(lease())) == [("failed", "550 5.1.1 who?")]
+    assert said(await here.attempt([lease()])) == [("failed", "550 5.1.1 who?")]
     assert sink.connections == 1
 
 
@@ -178,7 +178,7 @@ async def test_a_permanent_answer_of_the_best_host_is_final(
 async def test_without_a_host_the_reason_is_told_and_hope_kept_where_there_is_some(
     deliverer: Make, dns: FakeDns, status: str, reply: str, dead_port: int
 ) -> None:
-    ((found, words),) = said(await deliverer(dns, dead_port).attempt(lease()))
+    ((found, words),) = said(await deliverer(dns, dead_port).attempt([lease()]))
     assert found == status
     assert words.startswith(reply)
 
@@ -195,13 +195,13 @@ async def test_mail_leaves_from_the_node_s_own_address(
 
     sink.verify_request = remember
     here = deliverer(FakeDns(["a.test"], a_test=["127.0.0.2"]), sink.port, address4="127.0.0.9")
-    await here.attempt(lease())
+    await here.attempt([lease()])
     assert peers == ["127.0.0.9"]
 
 
 async def test_tls_is_used_where_it_is_offered(deliverer: Make, running: Any) -> None:
     here = deliverer(FakeDns(["a.test"], a_test=["127.0.0.1"]), running.ports["smtp"], address4="127.0.0.9")
-    attempt = await here.attempt(lease("alice@corp.test"))
+    attempt = await here.attempt([lease("alice@corp.test")])
     assert (attempt.tls, said(attempt)[0][0]) == ("TLSv1.3", "delivered")
 
 
@@ -212,7 +212,7 @@ async def test_a_broken_handshake_is_no_reason_to_keep_mail(
     sink.replies["EHLO"] = "250-sink\r\n250 STARTTLS"
     sink.replies["STARTTLS"] = "220 go\r\nthis is no TLS at all"
     here = deliverer(FakeDns(["a.test"], a_test=["127.0.0.2"]), sink.port)
-    attempt = await here.attempt(lease())
+    attempt = await here.attempt([lease()])
     assert (attempt.tls, said(attempt)[0][0]) == ("", "delivered")
     assert sink.connections == 2
 
@@ -224,7 +224,7 @@ async def test_a_host_that_falls_silent_is_given_up_in_time(
     sink.hang = True
     monkeypatch.setattr(outbound, "COMMAND", 0.2)
     here = deliverer(FakeDns(["a.test"], a_test=["127.0.0.2"]), sink.port)
-    assert said(await here.attempt(lease())) == [("deferred", "421 4.4.2 No answer in time")]
+    assert said(await here.attempt([lease()])) == [("deferred", "421 4.4.2 No answer in time")]
 
 
 async def test_silence_behind_the_final_dot_is_doubtful(
@@ -234,7 +234,7 @@ async def test_silence_behind_the_final_dot_is_doubtful(
     sink.mute = True
     monkeypatch.setattr(outbound, "PATIENCE", {**outbound.PATIENCE, "message": 0.2})
     here = deliverer(FakeDns(["a.test", "b.test"], a_test=["127.0.0.2"], b_test=["127.0.0.2"]), sink.port)
-    attempt = await here.attempt(lease())
+    attempt = await here.attempt([lease()])
     assert attempt.answers[0].doubtful
     assert attempt.answers[0].status == "deferred"
     assert len(sink.messages) == 1
@@ -245,6 +245,6 @@ async def test_lmtp_answers_for_each_recipient_behind_the_dot(
 ) -> None:
     sink = make_sink(lmtp=True)
     here = deliverer(FakeDns([]), 25, lmtp_port=str(sink.port))
-    attempt = await here.attempt(lease("u@peer.test", "v@peer.test"))
+    attempt = await here.attempt([lease("u@peer.test", "v@peer.test")])
     assert [status for status, _ in said(attempt)] == ["delivered", "delivered"]
     assert sink.messages[0][1] == ["RCPT TO:<u@peer.test>", "RCPT TO:<v@peer.test>"]

@@ -73,12 +73,25 @@ async def test_own_addresses_are_left_out_except_where_a_next_hop_says_so() -> N
     assert here.foreign(hop, await here.addresses(hop)) == ["10.77.0.110"]
 
 
-def test_domains_with_one_next_hop_share_its_limits() -> None:
-    here = router()
-    key = here.destination("corp.test")
-    assert key == here.destination("shop.test") == "10.77.0.110:24"
-    assert here.domains(key) == {"corp.test", "shop.test"}
-    assert here.domains(here.destination("peer.test")) == {"peer.test"}
+async def test_domains_with_one_next_hop_or_one_best_host_share_its_limits() -> None:
+    here = router(
+        mx={"a.test": [(10, "mx.test."), (20, "b.test.")], "c.test": [(5, "MX.test")], "d.test": []}
+    )
+    corp, shop = [await here.place(domain) for domain in ("corp.test", "shop.test")]
+    assert corp.key == shop.key == "10.77.0.110:24"
+    a, c, d = [await here.place(domain) for domain in ("a.test", "c.test", "d.test")]
+    assert (a.key, c.key, d.key) == ("mx.test", "mx.test", "d.test")
+    assert a.hops != c.hops
+
+
+async def test_the_operator_s_hop_goes_before_every_route() -> None:
+    place = await router().place("corp.test", "[2001:db8::1]:2525")
+    assert place.hops == (Hop("2001:db8::1", 2525),)
+
+
+async def test_a_domain_without_a_way_is_a_place_that_says_why() -> None:
+    here = router(mx={"null.test": [(0, ".")]})
+    assert (await here.place("null.test")).refusal == route.NULL_MX
 
 
 @pytest.mark.parametrize(
