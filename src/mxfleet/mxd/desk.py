@@ -11,7 +11,12 @@ from mxfleet.mail.smtp.limits import ServerConfig, ServerLimits, Service
 from mxfleet.mxd.accounts import Account, Throttle
 from mxfleet.mxd.configuration import Configuration
 from mxfleet.mxd.counters import Row
+from mxfleet.mxd.evidence import Gatherer
+from mxfleet.mxd.fields import Author
 from mxfleet.mxd.observe import Log
+from mxfleet.mxd.outage import Outage
+from mxfleet.mxd.resolver import Resolver
+from mxfleet.mxd.rspamd import Rspamd
 from mxfleet.mxd.spool.protocol import Spool
 from mxfleet.mxd.trace import TraceIds
 
@@ -40,9 +45,29 @@ class Desk:
         self.log = log
         self.trace_ids = TraceIds(self.settings.node.name, process, time.time)
         self.throttle = Throttle(time.monotonic)
+        self.author = Author(self.settings.service, self.settings.node.hostname)
+        self.gatherer = self._gatherer()
+        self.rspamd = self._rspamd()
         self.closing = False
         self.committed_at = float("-inf")  # monotonic time of the last commit that was seen to succeed
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _gatherer(self) -> Gatherer | None:
+        evidence = self.settings.evidence
+        if evidence is None:
+            return None
+        return Gatherer(evidence, Resolver(self.settings.delivery.resolver), self.author.name, time.time)
+
+    def _rspamd(self) -> Rspamd | None:
+        rspamd = self.settings.rspamd
+        if rspamd is None or self.gatherer is None:
+            return None
+        return Rspamd(rspamd, Outage("rspamd", "rspamd_down", self.counters, self.log))
+
+    async def close(self) -> None:
+        """Let go of what this process has opened for all its sessions."""
+        if self.gatherer is not None:
+            await self.gatherer.resolver.close()
 
     def run(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Run something that a session must not wait for; kept alive and looked after until it ends."""
