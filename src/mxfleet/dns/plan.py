@@ -150,7 +150,7 @@ def _sort_out(
         if record.identity in sought:
             continue
         if record.identity in ours or (family and adopt):
-            gone.append((record, family or _former_family(record)))
+            gone.append((record, family or former_family(record)))
         elif family:
             conflicts.append(Conflict(record, family))
         else:
@@ -158,8 +158,8 @@ def _sort_out(
     return gone, conflicts, foreign
 
 
-def _former_family(record: Record) -> Family:
-    """The family of a value of ours at a name that the fleet no longer has."""
+def former_family(record: Record) -> Family:
+    """The family of a value of ours from its name alone, also where the fleet no longer has that name."""
     if record.type == "TXT":
         places = {
             "._domainkey.": Family.DKIM,

@@ -9,7 +9,7 @@ from mxfleet.dns.desired import desired, zone_of
 from mxfleet.dns.families import Family, our_names, selector_name
 from mxfleet.dns.guards import refuse_unsafe
 from mxfleet.dns.hosting import providers_for
-from mxfleet.dns.plan import Plan, ZonePlan, plan_zone
+from mxfleet.dns.plan import Plan, ZonePlan, former_family, plan_zone
 from mxfleet.dns.providers.protocol import Provider, Snapshot
 from mxfleet.dns.records import Identity
 from mxfleet.errors import DnsError, FleetError, PlanStale
@@ -124,7 +124,8 @@ def publish_keys(fleet: Fleet, writer: Writer, providers: Providers) -> int:
 def _only(zone: ZonePlan, families: Collection[Family]) -> ZonePlan:
     changes = tuple(change for change in zone.changes if change.family in families)
     conflicts = tuple(conflict for conflict in zone.conflicts if conflict.family in families)
-    return replace(zone, changes=changes, conflicts=conflicts)
+    claimed = tuple(record for record in zone.claimed if former_family(record) in families)
+    return replace(zone, changes=changes, conflicts=conflicts, claimed=claimed)
 
 
 def written_keys(plan: Plan) -> frozenset[str]:
