@@ -28,9 +28,9 @@ class ClientConfig:
     hostname: str
     protocol: Protocol = "smtp"
     tls: Tls = "opportunistic"
-    chunking: bool = True  # BDAT where the other side offers it
     username: str = ""
     password: str = field(default="", repr=False)
+    chunking: bool = True  # BDAT where the other side offers it
 
 
 @dataclass(frozen=True, slots=True)
