@@ -35,6 +35,8 @@ class Policy:
     `message_size` is in octets; `record_ttl` in seconds; `workers` is processes, 0 for one per core. `reports`
     is where DMARC aggregate reports go (RFC 9990), `tls_reports` TLS reports (RFC 8460): addresses, or nothing.
     `mta_sts` is `none`, `testing` or `enforce` (RFC 8461): its policy must be served by HTTPS before it is announced.
+    `evidence` has SPF, DKIM, DMARC and ARC of mail from elsewhere looked at, and refused what its author's domain
+    asks to refuse; `dns_lists` are the zones of lists whose entries are refused as well.
     """
 
     message_size: int = 50 * 1024 * 1024
@@ -46,6 +48,8 @@ class Policy:
     tls_reports: str = ""
     mta_sts: str = "none"
     mta_sts_max_age: int = 7 * DAY
+    evidence: bool = False
+    dns_lists: tuple[str, ...] = ()
     retry: Retry = field(default_factory=Retry)
     keys: KeyPeriods = field(default_factory=KeyPeriods)
 

@@ -39,9 +39,10 @@ class Evidence:
     def _methods(self) -> Iterator[MethodResult]:
         if self.iprev is not None:
             yield MethodResult("iprev", self.iprev.result, "", {"policy.iprev": str(self.address)})
-        for spf in (self.helo, self.spf):
-            if spf is not None:
-                yield self._spf(spf)
+        # One result of SPF: a reader who takes any `spf=pass` must not take that of a name that was only said.
+        spf = self.helo if self.spf is None else self.spf
+        if spf is not None:
+            yield self._spf(spf)
         if self.dkim is not None:
             yield from map(_dkim, self.dkim)
             if not self.dkim:

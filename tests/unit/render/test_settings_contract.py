@@ -1,5 +1,7 @@
 """What is rendered is what the service reads, strictly."""
 
+from dataclasses import replace
+
 import pytest
 
 from mxfleet.fleet.model import Fleet, Node
@@ -44,3 +46,12 @@ def test_the_service_reads_its_accounts(fleet: Fleet, node: Node) -> None:
         (account.address, account.also) for account in fleet.accounts
     ]
     assert all(account.hash == f"<accounts/{account.address}>" for account in read.account)
+
+
+def test_evidence_is_gathered_where_the_fleet_says_so() -> None:
+    fleet, node = NODES[0]
+    assert settings.parse(content(fleet, node, SETTINGS)).evidence is None
+    chosen = replace(fleet, policy=replace(fleet.policy, evidence=True, dns_lists=("zen.test", "other.test")))
+    read = settings.parse(content(chosen, node, SETTINGS)).evidence
+    assert read is not None
+    assert [found.zone for found in read.list] == ["zen.test", "other.test"]
