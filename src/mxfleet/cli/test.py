@@ -39,6 +39,9 @@ PARTS = (
     Part("fleet", (*PYTEST, "tests/fleet", "--fleet", "inventories/lab.py"), needs="lab up"),
     Part("lab", (*PYTEST, "tests/lab"), needs="lab up"),
     Part("lab down", ("mxfleet", "lab", "down")),
+    Part("single up", ("mxfleet", "lab", "up", "--fleet", "inventories/single.py")),
+    Part("single", (*PYTEST, "tests/fleet", "--fleet", "inventories/single.py"), needs="single up"),
+    Part("single down", ("mxfleet", "lab", "down")),
     Part("nothing left", (*PYTEST, "tests/lab_after")),
 )
 
