@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 SPF_GUARD = "spf-limits"
+MANY = 50
 ROOT = Path(__file__).resolve().parents[3]
 FleetOption = Annotated[Path | None, typer.Option("--fleet", help="inventory; else MXFLEET_FLEET")]
 JsonOption = Annotated[bool, typer.Option("--json", help="the result as JSON on standard output")]
@@ -56,7 +57,7 @@ def plan(
     fleet = load(fleet_file, os.environ, ROOT)
     state = read_state(ROOT / fleet.state_directory)
     providers = providers_for(fleet, Vault.of(fleet, ROOT), os.environ, ROOT)
-    made = make_plan(fleet, state, providers, zones=zone or (), adopt=adopt).plan
+    made = make_plan(fleet, state, providers, zones=zone or (), adopt=adopt, told=_told).plan
     if out:
         write(out, made, zones=tuple(zone or ()), adopt=adopt)
     if json_output:
@@ -95,7 +96,7 @@ def apply(
         zone, adopt, expect = list(saved.zones), saved.adopt, saved.checksum
     providers = providers_for(fleet, Vault.of(fleet, ROOT), os.environ, ROOT)
     with writing(ROOT / fleet.state_directory, wall_clock, "mxfleet dns apply", fleet.name) as writer:
-        planned = make_plan(fleet, writer.state, providers, zones=zone or (), adopt=adopt)
+        planned = make_plan(fleet, writer.state, providers, zones=zone or (), adopt=adopt, told=_told)
         if not json_output:
             print(plan_text(planned.plan, _painter()), end="", flush=True)
         changed = apply_plan(
@@ -104,6 +105,7 @@ def apply(
             providers,
             forced=[name for name in force or () if name != SPF_GUARD],
             expect=expect,
+            told=_told,
         )
         if not json_output:
             print(f"done: {changed} changes made" if changed else "nothing to do", flush=True)
@@ -154,6 +156,12 @@ def drift(fleet_file: FleetOption = None, zone: ZoneOption = None, json_output: 
         if not lags:
             print("every authoritative server shows what the provider holds")
     return 2 if planned.plan.pending or lags else 0
+
+
+def _told(what: str, number: int, of: int) -> None:
+    """A line on standard error for every fiftieth zone of a large fleet, so that nobody wonders."""
+    if of > MANY and (number % MANY == 0 or number == of):
+        print(f"{number} of {of} zones {what}", file=sys.stderr, flush=True)
 
 
 def _refuse_unevaluable(fleet: "Fleet", forced: Collection[str]) -> None:

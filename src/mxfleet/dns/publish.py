@@ -1,6 +1,6 @@
 """Reading, planning and applying for a whole fleet: the effects around the pure plan."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,14 @@ from mxfleet.keys.state import State
 from mxfleet.keys.vault import Vault
 
 Providers = Mapping[str, Provider]
+
+Told = Callable[[str, int, int], None]
+"""Hears how far a long run is: `read` or `changed`, the zone's number, of how many."""
+
+
+def unheard(_what: str, _number: int, _of: int) -> None:
+    """Nobody listens."""
+
 
 __all__ = [
     "KEY_FAMILIES", "Planned", "Published", "apply_plan", "make_plan", "ours_in", "providers_for", "publish",
@@ -47,7 +55,13 @@ class Published:
 
 
 def make_plan(
-    fleet: Fleet, state: State, providers: Providers, *, zones: Collection[str] = (), adopt: bool = False
+    fleet: Fleet,
+    state: State,
+    providers: Providers,
+    *,
+    zones: Collection[str] = (),
+    adopt: bool = False,
+    told: Told = unheard,
 ) -> Planned:
     """Read the fleet's zones (or those named) and plan; raises DnsError, FleetError for a zone not in the fleet."""
     if unknown := [zone for zone in zones if zone not in providers]:
@@ -58,9 +72,9 @@ def make_plan(
     places = _by_zone(names.all, providers)
     snapshots: dict[str, Snapshot] = {}
     plans: list[ZonePlan] = []
-    for zone, items in wanted.zones:
-        if zones and zone not in zones:
-            continue
+    chosen = [(zone, items) for zone, items in wanted.zones if not zones or zone in zones]
+    for number, (zone, items) in enumerate(chosen, 1):
+        told("read", number, len(chosen))
         ours = ours_in(state, zone)
         interesting = {item.record.name for item in items} | {name for name, _, _ in ours}
         snapshots[zone] = providers[zone].read(zone, interesting | places[zone])
@@ -70,7 +84,13 @@ def make_plan(
 
 
 def apply_plan(
-    planned: Planned, writer: Writer, providers: Providers, *, forced: Collection[str] = (), expect: str = ""
+    planned: Planned,
+    writer: Writer,
+    providers: Providers,
+    *,
+    forced: Collection[str] = (),
+    expect: str = "",
+    told: Told = unheard,
 ) -> int:
     """Make the plan true, zone by zone; returns the number of changes.
 
@@ -81,7 +101,8 @@ def apply_plan(
     _refuse_disputed(planned.plan)
     observed = {zone: snapshot.records for zone, snapshot in planned.snapshots.items()}
     refuse_unsafe(planned.plan, observed, planned.state, forced)
-    for zone in planned.plan.zones:
+    for number, zone in enumerate(planned.plan.zones, 1):
+        told("changed", number, len(planned.plan.zones))
         ours = ours_in(planned.state, zone.zone)
         _apply_zone(zone, ours, planned.snapshots[zone.zone], writer, providers[zone.zone])
     _mark_published(planned.plan, writer)
