@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.measured import MEASURED, keep
 from bench.receiving import certificate, kills, machine, memory, names, page, report, rows, senders
+from bench.receiving.exchange import interpreter
 from bench.receiving.generator import Generator
 from bench.receiving.machine import Account, BenchError
 from mxfleet.errors import MxfleetError
@@ -74,7 +75,7 @@ def measure(arguments: argparse.Namespace) -> report.Result:
         say("memory at 500 sessions, and with a message of 50 MB")
         used = memory.measure(bench)
         survival = kills.measure(bench, 5 if arguments.quick else 20, say)
-        facts = machine.description() | {"disk": kind}
+        facts = machine.description(interpreter()[0]) | {"disk": kind}
         return report.Result(facts, rounds, seconds, measured, used, survival)
 
 

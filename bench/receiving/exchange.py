@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,19 @@ def _has(table: str, key: str) -> bool:
     return key in getattr(kind, "__struct_fields__", ())
 
 
+def interpreter() -> tuple[str, dict[str, str]]:
+    """Debian's own Python where it has our version, for that is what nodes run; else the one that runs this.
+
+    With it come the variables by which it finds what is installed here.
+    """
+    debian, version = "/usr/bin/python3", "import sys; print(sys.version_info[:2])"
+    done = subprocess.run([debian, "-c", version], capture_output=True, text=True, check=False)
+    if done.stdout.strip() != str(sys.version_info[:2]):
+        return sys.executable, {}
+    paths = [str(Path(settings.__file__).parents[2]), sysconfig.get_paths()["platlib"]]
+    return debian, {"PYTHONPATH": ":".join(paths)}
+
+
 class Exchange:
     """One life of the service, in an empty directory; ended with `end`."""
 
@@ -52,10 +66,13 @@ class Exchange:
         path = directory / "mxd.toml"
         path.write_text(to_toml(_table(directory, certificate, resolver) | extra))
         settings.read(path)
-        command = [sys.executable, "-m", "mxfleet.mxd", "--settings", str(path), "serve"]
+        python, environment = interpreter()
+        command = [python, "-m", "mxfleet.mxd", "--settings", str(path), "serve"]
         command += [f"--listen=smtp=127.0.0.1:{self.port}", f"--listen=health=127.0.0.1:{health}"]
         with (directory / "log").open("wb") as log:
-            self.process = subprocess.Popen(account.command(command), stderr=log)
+            self.process = subprocess.Popen(
+                account.command(command), stderr=log, env=os.environ | environment
+            )
         try:
             wait_until(self._serves, 30, "mxd serves")
         except BenchError:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.receiving.machine import BenchError
+from bench.receiving.machine import FIRST, BenchError
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("generator.c",))
 
@@ -77,12 +77,8 @@ class Generator:
     @contextmanager
     def started(self, load: Load, port: int) -> Iterator["Running"]:
         """A run under way; it has ended, by its process id if need be, when this ends."""
-        process = subprocess.Popen(
-            [str(self._program), *load.arguments(port)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [*FIRST, str(self._program), *load.arguments(port)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             yield Running(process, load)
         finally:
