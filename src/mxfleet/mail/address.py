@@ -15,8 +15,8 @@ from unicodedata import normalize
 
 from mxfleet.errors import AddressError
 
-# RFC 5321 §4.5.3.1.1 to §4.5.3.1.3, in octets.
-MAX_LOCAL_PART: Final = 64
+# RFC 5321 §4.5.3.1.2, §4.5.3.1.3, in octets. The 64 of a local part (§4.5.3.1.1) are what everybody must take, not
+# what nobody may exceed: bounce addresses of bulk mail and SRS do, and refusing them would lose their mail.
 MAX_DOMAIN: Final = 255
 MAX_PATH: Final = 256
 
@@ -134,8 +134,6 @@ def path(mailbox: ReversePath) -> str:
 
 def _within_limits(text: str, written: str, local: str, domain: str) -> Mailbox:
     octets = len(written) if written.isascii() else len(written.encode("utf-8"))
-    if octets > MAX_LOCAL_PART:
-        raise AddressError(f"mailbox {text[:32]!r}…: local part longer than {MAX_LOCAL_PART} octets")
     if len(domain) > MAX_DOMAIN or octets + len(domain) + 3 > MAX_PATH:  # two brackets and the @
         raise AddressError(f"mailbox {text[:32]!r}…: path longer than {MAX_PATH} octets")
     return Mailbox(local, domain)

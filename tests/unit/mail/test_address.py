@@ -43,7 +43,8 @@ domains = st.lists(labels, min_size=1, max_size=4).map(".".join)
         ("a@BÜCHER.test", "a", "xn--bcher-kva.test"),
         ("a@XN--BCHER-KVA.test", "a", "xn--bcher-kva.test"),
         ("a" * 64 + "@b.test", "a" * 64, "b.test"),
-        ("é" * 32 + "@b.test", "é" * 32, "b.test"),
+        ("a" * 247 + "@b.test", "a" * 247, "b.test"),
+        ("é" * 123 + "@b.test", "é" * 123, "b.test"),
         ("Jörg.Müller@corp.test", "Jörg.Müller", "corp.test"),
         ('"ж ж"@corp.test', "ж ж", "corp.test"),
         ("用户@例え.test", "用户", "xn--r8jz45g.test"),
@@ -75,7 +76,7 @@ def test_a_mailbox_is_read_and_made_canonical(text: str, local: str, domain: str
         "a@b_c.test",
         "a@" + "b" * 64 + ".test",
         "a@" + ".".join(["b" * 60] * 5),
-        "a" * 65 + "@b.test",
+        "a" * 248 + "@b.test",
         "a" * 64 + "@" + ".".join(["b" * 47] * 4),
         'a"b@c.test',
         '"a"b@c.test',
@@ -84,7 +85,7 @@ def test_a_mailbox_is_read_and_made_canonical(text: str, local: str, domain: str
         "a\u0085@b.test",
         "é\u2028@b.test",
         "\ud800@b.test",
-        "é" * 33 + "@b.test",
+        "é" * 124 + "@b.test",
         "a@[192.0.2.256]",
         "a@[192.0.2.1",
         "a@[192.0.2.1]x",
@@ -114,7 +115,7 @@ def test_a_mailbox_in_utf8_written_and_read_again_is_the_same(left: str, right: 
 def test_a_mailbox_written_and_read_again_is_the_same(local: str, domain: str) -> None:
     mailbox = Mailbox(local, domain)
     written = str(mailbox)
-    if len(written) - len(domain) - 1 > 64:
+    if len(written) + 2 > 256:
         with pytest.raises(AddressError, match="longer than"):
             parse_mailbox(written)
     else:
