@@ -19,8 +19,6 @@ COUNTERS: Final[Mapping[str, str]] = {
     "messages_refused": "Messages refused after their data",
     "messages_deferred": "Messages refused for now after their data",
     "messages_marked": "Messages accepted with a mark of what was found",
-    "greylisted": "Recipients told to come again because nobody knew them",
-    "limited": "Commands refused because of a client's share",
     "senders_refused": "MAIL commands refused",
     "recipients_accepted": "RCPT commands accepted",
     "recipients_refused": "RCPT commands refused",

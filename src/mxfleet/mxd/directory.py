@@ -14,15 +14,11 @@ COMMON = Rules(PolicySettings())
 
 
 class Directory(msgspec.Struct, frozen=True):
-    """Canonical local parts by domain, what aliases stand for in the end, and where mail to the postmaster goes.
-
-    `asked` are the domains whose next hop knows more recipients than are listed here.
-    """
+    """Canonical local parts by domain, what aliases stand for in the end, and where mail to the postmaster goes."""
 
     domains: Mapping[str, frozenset[str]]
     postmaster: Mailbox | None
     aliases: Mapping[str, Aliases] = {}
-    asked: frozenset[str] = frozenset()
     rules: Mapping[str, Rules] = {}
     common: Rules = COMMON
 
@@ -45,7 +41,6 @@ class Directory(msgspec.Struct, frozen=True):
             domains,
             parse_mailbox(postmaster) if postmaster else None,
             expanded,
-            frozenset(d.name for d in settings.domain if d.ask),
             {d.name: common if d.policy is None else Rules.of(d.policy) for d in settings.domain},
             common,
         )
@@ -64,8 +59,7 @@ class Directory(msgspec.Struct, frozen=True):
             return found
         if local == "postmaster" and (known is not None or not domain):
             return (self.postmaster,) if self.postmaster else ()
-        # A domain whose next hop is asked has its catch-all there.
-        return aliases.get(CATCH_ALL, ()) if aliases is not None and domain not in self.asked else ()
+        return aliases.get(CATCH_ALL, ()) if aliases is not None else ()
 
     def rules_of(self, mailbox: Mailbox) -> Rules:
         """The policy for mail to one of our mailboxes; that for no domain in particular is the postmaster's."""

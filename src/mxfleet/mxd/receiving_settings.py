@@ -25,7 +25,6 @@ class PolicySettings(Strict, frozen=True):
     lists: Literal["enforce", "mark"] = "enforce"
     rspamd: Literal["enforce", "mark"] = "enforce"
     temporary: Literal["defer", "mark"] = "defer"
-    greylist: bool = False
     exempt_networks: tuple[str, ...] = ()
     exempt_authors: tuple[str, ...] = ()
     sealers: tuple[str, ...] = ()
@@ -60,29 +59,3 @@ class RspamdSettings(Strict, frozen=True):
     timeout: float = 8.0
     unreachable: Literal["accept", "defer"] = "accept"
     largest: int = 10_485_760
-
-
-class GreylistSettings(Strict, frozen=True):
-    """`[greylist]`: seconds until a stranger may come again, and for how long a known one stays known."""
-
-    delay: int = 300
-    window: int = 172_800
-    known: int = 3_024_000
-
-
-class LimitSettings(Strict, frozen=True):
-    """`[limits]`: shares of one client in what all processes of this node do together; 0 is no limit.
-
-    An address is an IPv4 address or an IPv6 /64, a prefix a /24 or a /48. Rates are a minute. `memory` is
-    octets of messages that one process holds at a time; beyond, it takes no further one.
-    """
-
-    sessions_per_prefix: int = 200
-    connections_per_address: int = 600
-    connections_per_prefix: int = 3000
-    messages_per_address: int = 6000
-    messages_per_prefix: int = 30_000
-    messages_per_user: int = 100
-    recipients_per_user: int = 500
-    memory: int = 67_108_864
-    exempt_networks: tuple[str, ...] = ()

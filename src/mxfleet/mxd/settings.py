@@ -9,8 +9,6 @@ import msgspec
 from mxfleet.errors import SettingsError
 from mxfleet.mxd.receiving_settings import (
     EvidenceSettings,
-    GreylistSettings,
-    LimitSettings,
     PolicySettings,
     RspamdSettings,
     Strict,
@@ -54,7 +52,6 @@ class PathSettings(Strict, frozen=True):
     spool: str = "/var/lib/mxd/spool.sqlite"
     runtime: str = "/run/mxd"
     accounts: str = "/etc/mxfleet/accounts.toml"
-    greylist: str = "/var/lib/mxd/greylist.sqlite"
 
 
 class CertificateSettings(Strict, frozen=True):
@@ -80,15 +77,13 @@ class RouteSettings(Strict, frozen=True):
 class DomainSettings(Strict, frozen=True):
     """`[[domain]]`: a domain that the exchange receives for; `recipients` are local parts.
 
-    `aliases` is a file (`mxd/aliases.py`). With `ask`, the next hop is asked for recipients that are neither
-    listed nor aliases (`mxd/callahead.py`).
+    `aliases` is a file (`mxd/aliases.py`); `policy` is its own, else that of the whole file applies.
     """
 
     name: str
     recipients: tuple[str, ...]
     route: RouteSettings
     aliases: str = ""
-    ask: bool = False
     policy: PolicySettings | None = None
 
 
@@ -136,8 +131,6 @@ class Settings(Strict, frozen=True):
     policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
     evidence: EvidenceSettings | None = None
     rspamd: RspamdSettings | None = None
-    greylist: GreylistSettings = msgspec.field(default_factory=GreylistSettings)
-    limits: LimitSettings = msgspec.field(default_factory=LimitSettings)
     paths: PathSettings = msgspec.field(default_factory=PathSettings)
 
 

@@ -16,11 +16,10 @@ all: info, orders, alice
 """
 
 
-def directory(text: str, *, ask: bool = False) -> Directory:
+def directory(text: str) -> Directory:
     aliases = parse_aliases(text, "corp.test", "aliases")
     expanded = {alias: expand(alias, "corp.test", {"corp.test": aliases}, LISTED) for alias in aliases}
-    asked = frozenset({"corp.test"} if ask else ())
-    return Directory(LISTED, Mailbox("alice", "corp.test"), {"corp.test": expanded}, asked)
+    return Directory(LISTED, Mailbox("alice", "corp.test"), {"corp.test": expanded})
 
 
 @pytest.mark.parametrize(
