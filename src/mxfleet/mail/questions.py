@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from mxfleet.errors import MailError
 
-RecordType: TypeAlias = Literal["TXT", "A", "AAAA", "MX", "PTR"]
+RecordType: TypeAlias = Literal["TXT", "A", "AAAA", "MX", "PTR", "TLSA"]
 Address: TypeAlias = IPv4Address | IPv6Address
 
 
@@ -31,7 +31,17 @@ class Exchange:
     host: str
 
 
-Record: TypeAlias = bytes | Address | Exchange | str
+@dataclass(frozen=True, slots=True)
+class Tlsa:
+    """A TLSA record (RFC 6698 §2.1): what of a certificate chain must be this, see `dane`."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+
+Record: TypeAlias = bytes | Address | Exchange | Tlsa | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +49,13 @@ class Answer:
     """There are records, aliases followed (at least one, else it is NoData).
 
     TXT: bytes, the character-strings of each record joined without a gap · A: IPv4Address · AAAA: IPv6Address
-    · MX: Exchange · PTR: str, the name without its trailing dot. `authenticated` says that the resolver
-    validated it by DNSSEC.
+    · MX: Exchange · PTR: str, the name without its trailing dot · TLSA: Tlsa. `authenticated` says that the
+    resolver validated all of it by DNSSEC; `alias_of` is the name at the end of the aliases, "" without any.
     """
 
     records: tuple[Record, ...]
     authenticated: bool = False
+    alias_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

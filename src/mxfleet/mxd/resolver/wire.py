@@ -20,9 +20,10 @@ from mxfleet.mail.questions import (
     RecordType,
     Response,
     TempError,
+    Tlsa,
 )
 
-TYPES: Final[Mapping[RecordType, int]] = {"A": 1, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28}
+TYPES: Final[Mapping[RecordType, int]] = {"A": 1, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "TLSA": 52}
 _CNAME, _SOA, _IN = 5, 6, 1
 _ASKS: Final = 0x0120  # RD, and AD: tell us whether you validated (RFC 6840 §5.7)
 _QR, _TC, _AD = 0x8000, 0x0200, 0x0020
@@ -83,9 +84,9 @@ def _read(
         return Message(TempError(_RCODES.get(code, f"rcode {code}")), 0)
     section = list(_records(octets, start, answers))
     end = section[-1].end if section else start
-    found, seconds = _follow(section, question)
+    found, seconds, alias_of = _follow(section, question)
     if found:
-        return Message(Answer(found, secure), seconds)
+        return Message(Answer(found, secure, alias_of), seconds)
     seconds = min(_negative(octets, end, authorities), seconds)
     return Message(NxDomain(secure) if code == 3 else NoData(secure), seconds)
 
@@ -114,17 +115,19 @@ def _records(octets: bytes, start: int, count: int) -> Iterator[_Raw]:
         # RFC 2181 §8: a TTL with its highest bit set means nought
 
 
-def _follow(section: list[_Raw], question: Question) -> tuple[tuple[Record, ...], int]:
-    """The records of the type that was asked for at the end of the aliases, and for how long the chain holds."""
+def _follow(section: list[_Raw], question: Question) -> tuple[tuple[Record, ...], int, str]:
+    """The records of the type that was asked for at the end of the aliases, for how long the chain holds, its end."""
     wanted, name, seconds = TYPES[question.type], question.name.lower(), 0x7FFFFFFF
     for _ in range(_MAX_ALIASES):
         at_name = [record for record in section if record.owner == name]
         found = [record for record in at_name if record.type == wanted]
         if found:
-            return tuple(_value(record) for record in found), min(seconds, *(r.seconds for r in found))
+            values = tuple(_value(record) for record in found)
+            end = "" if name == question.name.lower() else name
+            return values, min(seconds, *(r.seconds for r in found)), end
         alias = next((record for record in at_name if record.type == _CNAME), None)
         if alias is None:
-            return (), seconds
+            return (), seconds, ""
         name, seconds = _name(alias.octets, alias.start)[0].lower(), min(seconds, alias.seconds)
     raise ValueError("aliases without end")
 
@@ -149,7 +152,16 @@ def _value(record: _Raw) -> Record:
             return Exchange(int.from_bytes(octets[start : start + 2], "big"), _name(octets, start + 2)[0])
         case 12:
             return _name(octets, start)[0]
+        case 52:
+            return _association(octets[start:end])
     return b"".join(_strings(octets, start, end))
+
+
+def _association(data: bytes) -> Tlsa:
+    """RFC 6698 §2.1."""
+    if len(data) < 4:
+        raise ValueError("a TLSA record without an association")
+    return Tlsa(data[0], data[1], data[2], data[3:])
 
 
 def _strings(octets: bytes, start: int, end: int) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mxfleet.mail.questions import Answer, Exchange, NoData, NxDomain, Question, RecordType, TempError
+from mxfleet.mail.questions import Answer, Exchange, NoData, NxDomain, Question, RecordType, TempError, Tlsa
 from mxfleet.mxd.resolver.wire import Message, NotOurs, decode, encode
 
 ASKED = Question("a.peer.test", "TXT")
@@ -48,20 +48,21 @@ def test_a_question_is_what_dnspython_takes_for_one() -> None:
         ("AAAA", "2001:db8::1", ("2001:db8::1",)),
         ("MX", "10 mx.peer.test. | 20 .", (Exchange(10, "mx.peer.test"), Exchange(20, ""))),
         ("PTR", "Mail.other.", ("Mail.other",)),
+        ("TLSA", "3 1 1 00ff | 2 0 2 ab", (Tlsa(3, 1, 1, b"\x00\xff"), Tlsa(2, 0, 2, b"\xab"))),
     ],
 )
 def test_records_of_each_type(kind: RecordType, data: str, records: tuple[object, ...]) -> None:
     question = Question("a.peer.test", kind)
     found = read(question, f"A.peer.TEST. 60 {kind} {data}")
     assert isinstance(found.response, Answer)
-    as_text = tuple(r if isinstance(r, bytes | Exchange) else str(r) for r in found.response.records)
+    as_text = tuple(r if isinstance(r, bytes | Exchange | Tlsa) else str(r) for r in found.response.records)
     assert set(as_text) == set(records)  # dnspython shuffles
     assert (found.seconds, found.response.authenticated) == (60, False)
 
 
 def test_aliases_are_followed_in_any_order_and_the_shortest_time_counts() -> None:
     found = read(ASKED, 'c.test. 60 TXT "end"', "b.test. 5 CNAME C.test.", "a.peer.test. 30 CNAME b.test.")
-    assert found == Message(Answer((b"end",)), 5)
+    assert found == Message(Answer((b"end",), alias_of="c.test"), 5)
 
 
 def test_aliases_in_a_circle_are_no_answer() -> None:
