@@ -94,6 +94,8 @@ def _problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
     """What is wrong although every file could be read: one clear line each, never an octet of a secret."""
     yield from _domain_problems(parsed, files)
     yield from _certificate_problems(parsed, files)
+    if parsed.rspamd is not None and parsed.evidence is None:
+        yield "[rspamd] without [evidence]: it is only asked about mail that is examined"
     for key in parsed.dkim:
         try:
             loaded = SigningKey.from_pem(files[key.key], domain=key.domain, selector=key.selector)

@@ -76,9 +76,25 @@ def no_postmaster(settings: dict[str, Any], _: Path) -> None:
     settings["service"]["postmaster"] = "chief@corp.test"
 
 
+def scanner_alone(settings: dict[str, Any], _: Path) -> None:
+    settings["rspamd"] = {}
+
+
+def no_network(settings: dict[str, Any], _: Path) -> None:
+    settings["policy"] = {"exempt_networks": ["192.0.2.1/24"]}
+
+
+def lost_alias(settings: dict[str, Any], directory: Path) -> None:
+    settings["domain"][0]["aliases"] = str(directory / "aliases")
+    (directory / "aliases").write_text("info: nobody\n")
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
+        (scanner_alone, "[rspamd] without [evidence]"),
+        (no_network, "exempt_networks: 192.0.2.1/24 has host bits set"),
+        (lost_alias, "alias info@corp.test: nobody@corp.test is nobody's mailbox here"),
         (bad_key, "bad.pem: not a key that signs for corp.test"),
         (wrong_algorithm, "is an ed25519-sha256 key, [[dkim]] says rsa"),
         (missing_file, "nothing.pem: named in {path} but not there"),

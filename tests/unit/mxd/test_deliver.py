@@ -13,8 +13,8 @@ from mxfleet.mxd.counters import Shared
 from mxfleet.mxd.deliver import Deliverer
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dialogue import Attempt
+from mxfleet.mxd.directory import Directory
 from mxfleet.mxd.observe import logger
-from mxfleet.mxd.policy import Directory
 from mxfleet.mxd.route import DNS_TROUBLE, NO_DOMAIN, Router, Unroutable
 from mxfleet.mxd.spool.protocol import Envelope, Lease, Recipient, StoredMessage
 from mxfleet.mxd.tls import Certificates
