@@ -48,7 +48,7 @@ def test_a_question_is_what_dnspython_takes_for_one() -> None:
         ("AAAA", "2001:db8::1", ("2001:db8::1",)),
         ("MX", "10 mx.peer.test. | 20 .", (Exchange(10, "mx.peer.test"), Exchange(20, ""))),
         ("PTR", "Mail.other.", ("Mail.other",)),
-        ("TLSA", "3 1 1 00ff | 2 0 2 ab", (Tlsa(3, 1, 1, b"\x00\xff"), Tlsa(2, 0, 2, b"\xab"))),
+        ("TLSA", "3 1 0 00ff | 2 0 0 ab", (Tlsa(3, 1, 0, b"\x00\xff"), Tlsa(2, 0, 0, b"\xab"))),
     ],
 )
 def test_records_of_each_type(kind: RecordType, data: str, records: tuple[object, ...]) -> None:
