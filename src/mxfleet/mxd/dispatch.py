@@ -60,6 +60,10 @@ class Dispatcher:
         self.deliverer = Deliverer(desk, router)
         self._most = desk.settings.delivery.attempts
         self._per_site = desk.settings.delivery.per_destination
+        self._speaking: set[int] = (
+            set()
+        )  # attempts that have a slot, by their first delivery, until the answer
+        self._called = False
         self.leases: dict[int, Lease] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._sites: dict[str, Site] = {}
@@ -123,12 +127,14 @@ class Dispatcher:
         if not site.turns:
             self._ready.append(site)
         site.turns.push(waiting)
-        self._begin()
+        if not self._called:  # after all that was claimed together: deliveries of one message share its DATA
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._begin)
 
     def _begin(self) -> None:
         """Start what may be started, one for each destination in turn."""
-        idle = 0
-        while self._ready and len(self._tasks) < self._most and idle < len(self._ready):
+        self._called, idle = False, 0
+        while self._ready and len(self._speaking) < self._most and idle < len(self._ready):
             site = self._ready.popleft()
             if site.free:
                 idle = 0
@@ -141,6 +147,7 @@ class Dispatcher:
     def _start(self, site: Site) -> None:
         batch = site.turns.pop(RECIPIENTS)
         site.running += 1
+        self._speaking.add(batch[0].lease.delivery)
         task = self._desk.run(self._try(site, batch))
         for waiting in batch:
             self._tasks[waiting.lease.delivery] = task
@@ -156,7 +163,9 @@ class Dispatcher:
             trace = leases[0].message.envelope.trace
             self._desk.log.error("cannot read", trace=trace, exception=error)
             return
+        self._free(site, leases[0])
         self._learn(site, attempt)
+        self._begin()  # the connection need not wait for the disk
         await self._clerk.write(leases, attempt, time.monotonic() - started)
 
     def _learn(self, site: Site, attempt: Attempt) -> None:
@@ -179,8 +188,13 @@ class Dispatcher:
         self._forget(lease)
         self._changed()
 
+    def _free(self, site: Site, first: Lease) -> None:
+        if first.delivery in self._speaking:
+            self._speaking.remove(first.delivery)
+            site.running -= 1
+
     def _ended(self, site: Site, batch: list[Waiting]) -> None:
-        site.running -= 1
+        self._free(site, batch[0].lease)
         for waiting in batch:
             self._tasks.pop(waiting.lease.delivery, None)
             self._forget(waiting.lease)

@@ -1,0 +1,95 @@
+"""A real mxd on loopback and what an operator does with its queue; hosts that hang take only their own slots."""
+
+import smtplib
+from collections.abc import Callable
+from typing import Any
+
+from tests.unit.mxd.conftest import (
+    Service,
+    make_service,
+    make_sink,
+    service,
+    workshop,
+)
+
+__all__ = ["Service", "make_service", "make_sink", "service", "workshop"]
+
+
+def send(running: Any, count: int, recipient: str = "alice@corp.test", sender: str = "x@else.test") -> None:
+    with smtplib.SMTP("127.0.0.1", running.ports["smtp"]) as client:
+        for number in range(count):
+            client.sendmail(sender, [recipient], f"Subject: {number}\r\n\r\nbody {number}\r\n".encode())
+
+
+def test_hold_release_delete_and_reroute_as_an_operator_types_them(
+    service: Any, make_sink: Callable[..., Any]
+) -> None:
+    refusing, other = make_sink(), make_sink(lmtp=False)
+    refusing.replies["MAIL"] = "451 4.3.0 not now"
+    service.settings["domain"][0]["route"]["port"] = refusing.port
+    service.settings["retry"] = {"first": 60, "longest": 60, "lifetime": 600}
+    service.start()
+    send(service, 3)
+    service.wait(lambda: len(service.log("deferred")) == 3)
+    assert service.json("queue", "hold", "--domain", "corp.test", "--json") == {"changed": 3, "busy": 0}
+    items = service.json("queue", "list", "--json")
+    assert [item["held"] for item in items] == [True] * 3
+    one, two, three = [item["trace"] for item in items]
+    assert service.json("queue", "delete", "--trace", one, "--json")["changed"] == 1
+    assert service.mxd("queue", "delete").returncode == 1  # of what?
+    assert "2 held" in service.mxd("queue", "summary").stdout
+    hop = f"127.0.0.1:{other.port}"
+    assert service.json("queue", "reroute", "--trace", two, "--to", hop, "--json")["changed"] == 1
+    assert service.json("queue", "release", "--trace", two, "--json")["changed"] == 1
+    service.wait(lambda: len(service.log("delivered")) == 1)
+    assert len(other.messages) == 1
+    assert service.mxd("queue", "show", three).stdout.startswith(three)
+    assert service.mxd("queue", "expire", "--trace", three).stdout == "1 on their last try\n"
+    service.wait(lambda: service.waiting() == 0)
+    assert service.log("failed")[0]["reply"].startswith("undelivered for too long: 451 4.3.0 not now")
+
+
+def test_many_messages_for_one_host_share_few_connections(
+    service: Any, make_sink: Callable[..., Any]
+) -> None:
+    sink = make_sink()
+    service.settings["domain"][0]["route"]["port"] = sink.port
+    service.settings["delivery"] = {"per_destination": 2}
+    service.start()
+    send(service, 60)
+    sink.wait(lambda: len(sink.messages) == 60)
+    assert sink.connections <= 4
+    service.wait(lambda: service.waiting() == 0)
+
+
+def test_a_host_that_is_gone_is_left_alone_and_retry_asks_it_at_once(
+    service: Any, make_sink: Callable[..., Any]
+) -> None:
+    service.settings["retry"] = {"first": 120, "longest": 120, "lifetime": 600}
+    service.start()
+    send(service, 30)
+    service.wait(lambda: bool(service.log("destination left alone")))
+    assert len(service.log("deferred")) < 30
+    assert service.waiting() == 30
+    service.stop()
+    sink = make_sink()
+    service.settings["domain"][0]["route"]["port"] = sink.port
+    service.start()
+    service.wait(lambda: service.mxd("queue", "retry", "--all").returncode == 0)
+    sink.wait(lambda: len(sink.messages) == 30)
+
+
+def test_one_message_to_two_domains_of_one_host_is_one_data(
+    service: Any, make_sink: Callable[..., Any]
+) -> None:
+    sink = make_sink()
+    service.settings["domain"][0]["route"]["port"] = sink.port
+    shop = {"name": "shop.test", "recipients": ["sales"], "route": {**service.settings["domain"][0]["route"]}}
+    service.settings["domain"].append(shop)
+    service.start()
+    with smtplib.SMTP("127.0.0.1", service.ports["smtp"]) as client:
+        to = ["alice@corp.test", "bob@corp.test", "sales@shop.test"]
+        client.sendmail("x@else.test", to, b"Subject: all\r\n\r\nbody\r\n")
+    service.wait(lambda: len(service.log("delivered")) == 3)
+    assert len(sink.messages) == 1
+    assert len(sink.messages[0][1]) == 3
