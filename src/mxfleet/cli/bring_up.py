@@ -17,12 +17,13 @@ NEXT = """\
 what to try next
   mxfleet status                        who holds the service address, what waits in which queue
   mxfleet mail check                    the same three letters again
-  mxfleet lab power-off mx1             cut a node's power and see how long the address is away; power-on mx1
-  mxfleet lab ssh mx2 'echo "# x" | sudo tee -a /etc/nftables.conf'; mxfleet drift; mxfleet deploy
+{power_off}\
+  mxfleet lab ssh {node} 'echo "# x" | sudo tee -a /etc/nftables.conf'; mxfleet drift; mxfleet deploy
   mxfleet dns plan                      what would change in the zones; nothing now
   .venv/bin/pytest tests/fleet --fleet {inventory}
   mxfleet lab ssh world 'swaks --server {mx} --from carol@peer.test --to {recipient}'
   mxfleet lab down                      end it; nothing stays"""
+POWER_OFF = "  mxfleet lab power-off {node}             cut its power and see how long the address is away; power-on {node}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +99,24 @@ def report(outcome: Outcome, fleet: Fleet, inventory: Path, *, json_output: bool
             "the lab is up, but mail does not flow as it should", hint="mxfleet mail check; mxfleet status"
         )
     print()
-    print(NEXT.format(inventory=inventory, mx=mx_address(fleet), recipient=first_recipient(fleet)))
+    print(what_next(fleet, inventory))
     print(
         "each node keeps its own queue until the cluster exists: mail that waits on a dead node waits for it",
         file=sys.stderr,
     )
     return 0
+
+
+def what_next(fleet: Fleet, inventory: Path) -> str:
+    """Commands that show what the fleet can do; those of a cluster only where there is one."""
+    first, last = fleet.nodes[0].name, fleet.nodes[-1].name
+    return NEXT.format(
+        inventory=inventory,
+        mx=mx_address(fleet),
+        recipient=first_recipient(fleet),
+        node=last,
+        power_off=POWER_OFF.format(node=first) if fleet.service else "",
+    )
 
 
 def mx_address(fleet: Fleet) -> str:
