@@ -31,6 +31,9 @@ class Result:
     seconds: float
 
 
+WATCHED = {"strace": "strace", "restic": "restic"}
+"""Programs that the tests need beyond the lab's → their Debian packages: commits are watched, backups restored."""
+
 PYTEST = ("pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-o", "junit_family=xunit2")
 PARTS = (
     Part("check", ("mxfleet", "check")),
@@ -60,6 +63,10 @@ def run_parts(
     ] = False,
 ) -> int:
     """Run every part in order, on hosts that it boots and ends itself: about 25 minutes on two cores."""
+    from mxfleet.cli.lab import agreed
+    from mxfleet.lab import packages
+
+    packages.ensure(lambda wanted: agreed(wanted, yes), packages.PROGRAMS | WATCHED)
     results: dict[str, Result] = {}
     for part in PARTS:
         if only and part.name != only:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mxfleet.errors import LabError
@@ -23,16 +23,16 @@ KEYRING = "debian-archive-trixie-stable.*"
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def missing() -> list[str]:
-    """The packages that are not there yet, sorted."""
-    programs = {package for program, package in PROGRAMS.items() if not shutil.which(program, path=SEARCH)}
+def missing(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
+    """The packages of these programs that are not there yet, sorted."""
+    wanted = {package for program, package in programs.items() if not shutil.which(program, path=SEARCH)}
     keyring = set() if any(Path("/usr/share/keyrings").glob(KEYRING)) else {"debian-archive-keyring"}
-    return sorted(programs | keyring)
+    return sorted(wanted | keyring)
 
 
-def ensure(agree: Callable[[list[str]], bool]) -> None:
+def ensure(agree: Callable[[list[str]], bool], programs: Mapping[str, str] = PROGRAMS) -> None:
     """Install what is missing, once `agree` has said yes to the list; raises LabError where it did not."""
-    wanted = missing()
+    wanted = missing(programs)
     if not wanted:
         return
     by_hand = f"sudo apt-get install --no-install-recommends {' '.join(wanted)}"
@@ -43,7 +43,7 @@ def ensure(agree: Callable[[list[str]], bool]) -> None:
     if not agree(wanted):
         raise LabError(f"the lab needs the Debian packages {', '.join(wanted)}", hint=by_hand)
     _install(wanted)
-    if still := missing():
+    if still := missing(programs):
         raise LabError(f"apt-get ran, and still missing: {', '.join(still)}", hint=by_hand)
 
 
