@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mxfleet.errors import DnsError, LabError
+from mxfleet.errors import DnsError, FleetError, LabError
 from mxfleet.fleet import Fleet
 from mxfleet.lab.letters import Letter
 
@@ -15,6 +15,7 @@ Say = Callable[[str], None]
 
 NEXT = """\
 what to try next
+{export}\
   mxfleet status                        who holds the service address, what waits in which queue
   mxfleet mail check                    the same three letters again
 {power_off}\
@@ -23,6 +24,7 @@ what to try next
   .venv/bin/pytest tests/fleet --fleet {inventory}
   mxfleet lab ssh world 'swaks --server {mx} --from carol@peer.test --to {recipient}'
   mxfleet lab down                      end it; nothing stays"""
+EXPORT = "  export MXFLEET_FLEET={inventory}    several fleets have state here: say which\n"
 POWER_OFF = "  mxfleet lab power-off {node}             cut its power and see how long the address is away; power-on {node}\n"
 
 
@@ -86,7 +88,7 @@ def deploy(fleet: Fleet, inventory: Path, say: Say) -> int:
     return len(narration.changes)
 
 
-def report(outcome: Outcome, fleet: Fleet, inventory: Path, *, json_output: bool) -> int:
+def report(outcome: Outcome, fleet: Fleet, inventory: Path, root: Path, *, json_output: bool) -> int:
     """Print the letters and what to try next; the exit code."""
     from mxfleet.cli.mail import told
 
@@ -99,7 +101,7 @@ def report(outcome: Outcome, fleet: Fleet, inventory: Path, *, json_output: bool
             "the lab is up, but mail does not flow as it should", hint="mxfleet mail check; mxfleet status"
         )
     print()
-    print(what_next(fleet, inventory))
+    print(what_next(fleet, inventory, root))
     print(
         "each node keeps its own queue until the cluster exists: mail that waits on a dead node waits for it",
         file=sys.stderr,
@@ -107,10 +109,21 @@ def report(outcome: Outcome, fleet: Fleet, inventory: Path, *, json_output: bool
     return 0
 
 
-def what_next(fleet: Fleet, inventory: Path) -> str:
+def is_chosen(inventory: Path, root: Path) -> bool:
+    """Whether the other verbs take this inventory without being told."""
+    from mxfleet.fleet.load import choose
+
+    try:
+        return choose(None, os.environ, root).resolve() == inventory.resolve()
+    except FleetError:
+        return False
+
+
+def what_next(fleet: Fleet, inventory: Path, root: Path) -> str:
     """Commands that show what the fleet can do; those of a cluster only where there is one."""
     first, last = fleet.nodes[0].name, fleet.nodes[-1].name
     return NEXT.format(
+        export="" if is_chosen(inventory, root) else EXPORT.format(inventory=inventory),
         inventory=inventory,
         mx=mx_address(fleet),
         recipient=first_recipient(fleet),

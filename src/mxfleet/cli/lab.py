@@ -63,7 +63,7 @@ def up(
         return 0
     outcome = bring_up.bring_up(fleet, inventory, CLONE, say)
     say.end()
-    return bring_up.report(outcome, fleet, inventory, json_output=json_output)
+    return bring_up.report(outcome, fleet, inventory, CLONE, json_output=json_output)
 
 
 def boot_lab(
