@@ -132,7 +132,7 @@ def compromise(
     fleet_file: FleetOption = None,
     json_output: JsonOption = False,
 ) -> int:
-    """Switch all nodes to the spare at once, without waiting for DNS, and revoke the key; says what it costs."""
+    """Switch the nodes to the spare, one after the other, without waiting for DNS, and revoke the key; says what it costs."""
     from mxfleet.cli.tending import Live, refused
     from mxfleet.dns.publish import publish_keys
     from mxfleet.errors import StateError
@@ -161,10 +161,8 @@ def compromise(
         switched = live.deploy(reachable) if made.successors and reachable else ""
         revoked = refused(lambda: publish_keys(fleet, writer, live.providers))
     troubles = [
-        *(
-            f"{node} cannot be asked ({why}): it may still sign with the key"
-            for node, why in live.unreachable.items()
-        )
+        f"{node} cannot be asked ({why}): it may still sign with the key"
+        for node, why in live.unreachable.items()
     ]
     troubles += [text for text in (switched, revoked) if text]
     takeover = [
@@ -173,13 +171,17 @@ def compromise(
     ]
     if json_output:
         print(json.dumps({"takeover": takeover, "costs": list(made.costs), "trouble": troubles}, indent=2))
-        return 2 if troubles else 0
+    else:
+        _tell_compromise(takeover, troubles, revoked=not revoked)
+    return 2 if troubles else 0
+
+
+def _tell_compromise(takeover: list[dict[str, str | None]], troubles: list[str], *, revoked: bool) -> None:
     for line in takeover:
         print(f"{line['domain']}: {line['from']} → {line['to'] or 'nothing: unsigned by this algorithm'}")
-    print("revoked in DNS; next: mxfleet tend (mints a new spare)" if not revoked else "not revoked yet")
+    print("revoked in DNS; next: mxfleet tend (mints a new spare)" if revoked else "not revoked yet")
     for trouble in troubles:
         print(f"! {trouble}; next: mxfleet tend")
-    return 2 if troubles else 0
 
 
 def _tend(fleet: "Fleet", inventory: Path, by: str, wait: float, *, json_output: bool) -> int:
