@@ -466,13 +466,35 @@ def test_killed_between_any_two_steps_the_spool_is_as_before_or_after_the_operat
     assert int(done.stdout) > 60
 
 
+OPENER = "import pathlib, sys; from mxfleet.mxd.spool import schema; sys.stdin.read(); schema.create(pathlib.Path(sys.argv[1]))"
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_processes_that_open_a_new_spool_at_the_same_time_all_succeed(tmp_path: Path, attempt: int) -> None:
+    command: list[str | Path] = [sys.executable, "-c", OPENER, tmp_path / f"spool{attempt}"]
+    with contextlib.ExitStack() as life:
+        openers = [
+            life.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE))
+            for _ in range(8)
+        ]
+        time.sleep(2)  # all of them wait for the end of their input
+        for opener in openers:
+            assert opener.stdin
+            opener.stdin.close()
+        for opener in openers:
+            assert opener.stderr
+            assert (opener.stderr.read(), opener.wait()) == (b"", 0)
+
+
 def run_and_kill(path: Path, names: list[str], at_least: int, seconds: float) -> set[str]:
     """Let writers promise some messages and a little more, then kill them; returns what was promised."""
     lives = [subprocess.Popen([sys.executable, WRITER, path, n], stdout=subprocess.PIPE) for n in names]
     promised: set[str] = set()
     for process in lives:
         assert process.stdout
-        promised |= {process.stdout.readline().decode() for _ in range(at_least)}
+        lines = [process.stdout.readline().decode() for _ in range(at_least)]
+        assert all(lines), f"a writer ended by itself: {process.wait()}"
+        promised.update(lines)
     time.sleep(seconds)
     for process in lives:
         process.send_signal(signal.SIGKILL)

@@ -2,12 +2,14 @@
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 from mxfleet.errors import SpoolError
 
 VERSION = 2
 APPLICATION = 0x6D786401  # "mxd\1" in the file header, so that file(1) and we know our own
+BUSY = 10.0  # seconds that an opening or a statement waits for another process
 CHUNKS = 65_536  # a chunk's row id is message * CHUNKS + number: one tree, no second index
 
 TABLES = """
@@ -100,8 +102,8 @@ def create(path: Path) -> None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection whose COMMIT returns after the log is on disk; to be used under the caller's own lock."""
-    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    _use_log(connection, time.monotonic() + BUSY)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 4096")  # pages: the log stays near 16 MB
     connection.execute("PRAGMA journal_size_limit = 67108864")
@@ -114,7 +116,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     if not path.exists():
         raise SpoolError(f"{path}: there is no spool", hint="systemctl start mxd makes it")
     try:
-        connection = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA query_only = 1")
         found = _version(connection, path)
     except sqlite3.Error as error:
@@ -126,6 +128,19 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             hint="systemctl start mxd brings it up to date",
         )
     return connection
+
+
+def _use_log(connection: sqlite3.Connection, until: float) -> None:
+    """Write-ahead log: SQLite's own time-out does not cover the change of mode, so several openers must ask again."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _execute(connection: sqlite3.Connection, script: str) -> None:
