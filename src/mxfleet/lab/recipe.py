@@ -12,11 +12,21 @@ _SYSTEM = (
     "ca-certificates", "dbus", "iproute2", "iputils-ping", "libpam-systemd", "netbase", "nftables",
     "openssh-server", "procps", "python3", "sudo", "systemd", "systemd-sysv", "unbound",
 )  # fmt: skip
-_NODE = ("keepalived", "python3-venv", "restic", "sqlite3")
+_NODE = (
+    "keepalived",
+    "nginx-light",
+    "python3-venv",
+    "restic",
+    "rspamd",
+    "sqlite3",
+    "tcpdump",
+    "valkey-server",
+)
 _INTERNET = (
     "bind9", "bind9-dnsutils", "curl", "dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "knot",
     "knot-dnssecutils", "knot-dnsutils", "libauthen-sasl-perl", "libio-socket-ssl-perl",
-    "libnet-ssleay-perl", "netcat-openbsd", "openssl", "pebble", "postfix", "rspamd", "swaks", "tcpdump",
+    "libnet-ssleay-perl", "netcat-openbsd", "nginx-light", "openssl", "pebble", "postfix", "postfix-mta-sts-resolver", "rspamd",
+    "swaks", "tcpdump",
 )  # fmt: skip
 _OPERATOR = (
     "debian-archive-keyring", "mmdebstrap", "openssh-client", "python3-venv", "systemd-container", "util-linux",
@@ -24,9 +34,10 @@ _OPERATOR = (
 _ASLEEP = (
     "apt-daily-upgrade.timer", "apt-daily.timer", "dovecot.service", "dovecot.socket", "dpkg-db-backup.timer",
     "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "getty@tty1.service", "keepalived.service",
-    "knot.service", "named.service", "named-resolvconf.service", "postfix-resolvconf.path",
+    "knot.service", "named.service", "named-resolvconf.service", "nginx.service",
+    "postfix-mta-sts-resolver.service", "postfix-resolvconf.path",
     "postfix.service", "rspamd.service", "systemd-networkd.service", "systemd-pstore.service",
-    "unbound-resolvconf.service", "unbound.service",
+    "unbound-resolvconf.service", "unbound.service", "valkey-server.service",
 )  # fmt: skip
 
 
