@@ -91,6 +91,7 @@ FLEET = Fleet(
     backup=Backup(operator_repository=Path("state/lab/backup")),
     policy=Policy(
         record_ttl=5,
+        dns_lists=("dnsbl.test",),
         workers=2,
         retry=Retry(first=2, longest=10, lifetime=120),
         keys=KeyPeriods(ttl=5, visible=5, drain=130, revoked=10),

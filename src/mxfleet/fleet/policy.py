@@ -48,7 +48,7 @@ class Policy:
     tls_reports: str = ""
     mta_sts: str = "none"
     mta_sts_max_age: int = 7 * DAY
-    evidence: bool = False
+    evidence: bool = True
     dns_lists: tuple[str, ...] = ()
     retry: Retry = field(default_factory=Retry)
     keys: KeyPeriods = field(default_factory=KeyPeriods)

@@ -50,8 +50,9 @@ def test_the_service_reads_its_accounts(fleet: Fleet, node: Node) -> None:
 
 def test_evidence_is_gathered_where_the_fleet_says_so() -> None:
     fleet, node = NODES[0]
-    assert settings.parse(content(fleet, node, SETTINGS)).evidence is None
-    chosen = replace(fleet, policy=replace(fleet.policy, evidence=True, dns_lists=("zen.test", "other.test")))
+    without = replace(fleet, policy=replace(fleet.policy, evidence=False))
+    assert settings.parse(content(without, node, SETTINGS)).evidence is None
+    chosen = replace(fleet, policy=replace(fleet.policy, dns_lists=("zen.test", "other.test")))
     read = settings.parse(content(chosen, node, SETTINGS)).evidence
     assert read is not None
     assert [found.zone for found in read.list] == ["zen.test", "other.test"]
