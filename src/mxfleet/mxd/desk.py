@@ -56,7 +56,8 @@ class Desk:
         evidence = self.settings.evidence
         if evidence is None:
             return None
-        return Gatherer(evidence, Resolver(self.settings.delivery.resolver), self.author.name, time.time)
+        resolver = Resolver(self.settings.delivery.resolver)
+        return Gatherer(evidence, resolver, self.author.name, time.time, self.log)
 
     def _rspamd(self) -> Rspamd | None:
         rspamd = self.settings.rspamd

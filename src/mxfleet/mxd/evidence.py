@@ -2,24 +2,26 @@
 SPF from EHLO and MAIL, keys as soon as the header is here, the body's hashes piece by piece.
 
 What is known already costs no task: a check runs through at once as far as the cache goes (`Resolver.begin`).
+A check that fails by a mistake of ours counts as one that nobody could answer for now: policy knows what to do then.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from mxfleet.mail.arc import Chain
 from mxfleet.mail.dkim.bodies import BodyHashes
 from mxfleet.mail.dkim.verify import Verifier
-from mxfleet.mail.dmarc.check import check_dmarc, questions_ahead
+from mxfleet.mail.dmarc.check import Dmarc, check_dmarc, questions_ahead
 from mxfleet.mail.dnsbl import DnsList, Listing, check_address
 from mxfleet.mail.evidence import Evidence
 from mxfleet.mail.iprev import Iprev, check_iprev
 from mxfleet.mail.message import Headers
 from mxfleet.mail.questions import Questions, without_mapping
 from mxfleet.mail.spf.check import check_helo, check_mail_from
-from mxfleet.mail.spf.result import Spf
+from mxfleet.mail.spf.result import Identity, Spf
+from mxfleet.mxd.observe import Log
 from mxfleet.mxd.receiving_settings import EvidenceSettings
 from mxfleet.mxd.resolver import Resolver
 
@@ -27,12 +29,19 @@ Verdict = TypeVar("Verdict")
 Begun: TypeAlias = Verdict | asyncio.Task[Verdict]
 """A verdict, or the task that will have it."""
 
+MISTAKE: Final = "this host could not find out"  # what others are told; the log knows more
+
 
 class Gatherer:
     """What all sessions of one process gather evidence with."""
 
     def __init__(
-        self, settings: EvidenceSettings, resolver: Resolver, receiver: str, clock: Callable[[], float]
+        self,
+        settings: EvidenceSettings,
+        resolver: Resolver,
+        receiver: str,
+        clock: Callable[[], float],
+        log: Log,
     ) -> None:
         """`receiver` is our name in SPF's explanations, `clock` seconds since 1970."""
         self.resolver = resolver
@@ -40,10 +49,28 @@ class Gatherer:
         self.receiver = receiver
         self.now = clock
         self._patience = settings.timeout
+        self._log = log
 
-    def begin(self, check: Questions[Verdict]) -> Begun[Verdict]:
-        """Begin a check that ends, with its own kind of temporary error, when patience does."""
-        return self.resolver.begin(check, asyncio.get_running_loop().time() + self._patience)
+    def begin(self, check: Questions[Verdict], instead: Verdict, **about: object) -> Begun[Verdict]:
+        """Begin a check that ends, with its own kind of temporary error, when patience does.
+
+        It never raises: `instead` is the verdict where the check itself fails, which is logged with `about`.
+        """
+        until = asyncio.get_running_loop().time() + self._patience
+        return self.resolver.begin(self._guarded(check, instead, about), until)
+
+    def _guarded(
+        self, check: Questions[Verdict], instead: Verdict, about: Mapping[str, object]
+    ) -> Questions[Verdict]:
+        try:
+            return (yield from check)
+        except Exception as error:  # whatever it was, a client waits for an answer
+            self.mistaken(error, **about)
+            return instead
+
+    def mistaken(self, error: Exception, **about: object) -> None:
+        """A check has failed by a mistake of ours."""
+        self._log.error("mistake in a check", exception=error, **about)
 
 
 class ClientEvidence:
@@ -54,8 +81,10 @@ class ClientEvidence:
         self.gatherer = gatherer
         self.address = without_mapping(ip_address(address))
         self.hello = ""
-        self._iprev: Begun[Iprev] = gatherer.begin(check_iprev(self.address))
-        self._lists = [gatherer.begin(check_address(self.address, each)) for each in gatherer.lists]
+        self._iprev: Begun[Iprev] = gatherer.begin(
+            check_iprev(self.address), Iprev("temperror", reason=MISTAKE), client=address
+        )
+        self._lists = [self._ask(each) for each in gatherer.lists]
         self._helo: Begun[Spf] | None = None
 
     def greeted(self, hello: str) -> None:
@@ -63,7 +92,9 @@ class ClientEvidence:
         if hello != self.hello:
             self.hello = hello
             self._helo = self.gatherer.begin(
-                check_helo(self.address, hello, receiver=self.gatherer.receiver, timestamp=self._timestamp())
+                check_helo(self.address, hello, receiver=self.gatherer.receiver, timestamp=self._timestamp()),
+                _unknown("helo", hello),
+                client=str(self.address),
             )
 
     def sent(self, sender: str) -> "Begun[Spf]":
@@ -75,7 +106,15 @@ class ClientEvidence:
                 sender,
                 receiver=self.gatherer.receiver,
                 timestamp=self._timestamp(),
-            )
+            ),
+            _unknown("mailfrom", sender.rpartition("@")[2]),
+            client=str(self.address),
+        )
+
+    def _ask(self, dns_list: DnsList) -> Begun[Listing]:
+        instead = Listing(dns_list.zone, "temperror", reason=MISTAKE)
+        return self.gatherer.begin(
+            check_address(self.address, dns_list), instead, client=str(self.address), list=dns_list.zone
         )
 
     @property
@@ -111,6 +150,15 @@ class MessageEvidence:
         self._sender = sender
         self._spf = spf
         self._headers = headers
+        self._mistake: Exception | None = None
+        self.body: Callable[[bytes], object] = _ignore
+        try:
+            self._read(headers)
+        except Exception as error:  # the message is complete only later, and answered then
+            self._mistake = error
+
+    def _read(self, headers: Headers) -> None:
+        client = self._client
         now = int(client.gatherer.now())
         self._verifier = Verifier(headers, now=now)
         self._chain = Chain(headers, now=now)
@@ -119,18 +167,37 @@ class MessageEvidence:
         ahead = (*self._verifier.questions, *self._chain.questions, *questions_ahead(headers))
         client.gatherer.resolver.ask_ahead(ahead)
 
-    def judge(self) -> Begun[Evidence]:
+    def judge(self, trace: str) -> Begun[Evidence]:
         """The evidence, once the whole body was taken: at once if all is known, when patience ends at the latest."""
         if waiting := [*self._client.waiting, *unsettled(self._spf)]:
-            return asyncio.get_running_loop().create_task(self._judge_after(waiting))
-        return self._client.gatherer.begin(self._judged())
+            return asyncio.get_running_loop().create_task(self._judge_after(waiting, trace))
+        return self._begin(trace)
 
-    async def _judge_after(self, waiting: list["asyncio.Task[object]"]) -> Evidence:
+    async def _judge_after(self, waiting: list["asyncio.Task[object]"], trace: str) -> Evidence:
         await asyncio.wait(waiting)
-        judged = self._client.gatherer.begin(self._judged())
+        judged = self._begin(trace)
         return await judged if isinstance(judged, asyncio.Task) else judged
 
+    def _begin(self, trace: str) -> Begun[Evidence]:
+        return self._client.gatherer.begin(self._judged(), self._unknown(), trace=trace)
+
+    def _unknown(self) -> Evidence:
+        """What is left where a check of the message itself has failed."""
+        client = self._client
+        return Evidence(
+            client.address,
+            client.hello,
+            self._sender,
+            client.iprev,
+            client.helo,
+            settled(self._spf),
+            dmarc=Dmarc("temperror", reason=MISTAKE),
+            listings=client.listings,
+        )
+
     def _judged(self) -> Questions[Evidence]:
+        if self._mistake is not None:
+            raise self._mistake
         client, spf = self._client, settled(self._spf)
         signatures = yield from self._verifier.verify(self._bodies)
         chain = yield from self._chain.verify(self._bodies)
@@ -147,6 +214,14 @@ class MessageEvidence:
             dmarc,
             client.listings,
         )
+
+
+def _unknown(identity: Identity, domain: str) -> Spf:
+    return Spf("temperror", identity, domain, reason=MISTAKE)
+
+
+def _ignore(_piece: bytes) -> None:
+    return None
 
 
 def settled(begun: Begun[Verdict]) -> Verdict:

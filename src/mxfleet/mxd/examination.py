@@ -50,7 +50,7 @@ class Examination(Inspection):
 
     def conclude(self, message: Arrived) -> Conclusion:
         """At once where all is known and nobody else is asked."""
-        judged, rspamd = self._evidence.judge(), self._desk.rspamd
+        judged, rspamd = self._evidence.judge(message.trace), self._desk.rspamd
         if rspamd is None and not isinstance(judged, asyncio.Task):
             return self._decide(judged, None, message)
         return self._conclude_later(judged, rspamd, message)

@@ -19,7 +19,7 @@ from mxfleet.mxd.inspection import Inspection
 from mxfleet.mxd.login import login
 from mxfleet.mxd.rules import Rules
 from mxfleet.mxd.signing import Signing
-from mxfleet.mxd.transaction import Transaction
+from mxfleet.mxd.transaction import NOT_UNDERSTOOD, Transaction
 
 
 class Session(Carrier):
@@ -70,8 +70,20 @@ class Session(Carrier):
         self._ended(self)
 
     def handle(self, event: events.Event) -> None:
-        """See Carrier."""
-        self._handlers[type(event)](event)
+        """See Carrier; whatever goes wrong in here, the client is told, and by a 451 may come again."""
+        try:
+            self._handlers[type(event)](event)
+        except Exception as error:  # a mistake of ours
+            self._mistaken(event, error)
+
+    def _mistaken(self, event: events.Event, error: Exception) -> None:
+        name = type(event).__name__
+        self.desk.log.error("mistake in mxd", exception=error, client=self.address, event_type=name)
+        if self.engine.expects == "answer":
+            self.answer(NOT_UNDERSTOOD)
+        elif self.engine.receiving:
+            self._drop()
+            self.engine.fail_message(NOT_UNDERSTOOD)
 
     # ── one method an event ─────────────────────────────────────────────────────────────────────────────
 
@@ -105,9 +117,14 @@ class Session(Carrier):
         self, event: events.RcptTo, found: tuple[Mailbox, ...], known: ClientEvidence
     ) -> None:
         """The client's name and lists decide, and nobody knows them yet."""
-        await asyncio.wait(known.waiting)
-        if not self.engine.closed:
+        try:
+            await asyncio.wait(known.waiting)
+            if self.engine.closed:
+                return
             self._recipient(event, self._screened(event, found, known))
+        except Exception as error:  # a mistake of ours
+            self._mistaken(event, error)
+        else:
             self.answered()
 
     def _asks(self, rules: Rules) -> bool:
@@ -190,7 +207,11 @@ class Session(Carrier):
         self.desk.run(self._login(event))
 
     async def _login(self, event: events.Auth) -> None:
-        found = await login(self.desk, self.address, event)
+        try:
+            found = await login(self.desk, self.address, event)
+        except Exception as error:  # a mistake of ours
+            self._mistaken(event, error)
+            return
         if isinstance(found, Reply):
             self.answer(found)
         else:

@@ -17,7 +17,7 @@ from mxfleet.mxd.stamp import scan, stamp
 
 NO_ROOM: Final = Reply(452, "4.3.1", "No room for the message now, try again later")
 NO_COMMIT: Final = Reply(451, "4.3.0", "The message could not be stored, try again later")
-NOT_UNDERSTOOD: Final = Reply(451, "4.3.0", "This host could not deal with the message, try again later")
+NOT_UNDERSTOOD: Final = Reply(451, "4.3.0", "This host could not deal with that, try again later")
 AHEAD: Final = 4 * CHUNK  # octets that may wait for the spool before the client has to
 
 

@@ -98,11 +98,11 @@ class FakeTransport(asyncio.Transport):
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, given: settings.Settings = SETTINGS, log: Any = None) -> None:
         self.spool = FakeSpool()
         configuration = Configuration(
-            settings=SETTINGS,
-            directory=Directory.of(SETTINGS),
+            settings=given,
+            directory=Directory.of(given),
             accounts=accounts.Directory(settings.Accounts()),
             certificates=Certificates([]),
             keys={},
@@ -110,7 +110,7 @@ class Bench:
             digest="",
         )
         self.counters = Shared(1).row(0)
-        self.desk = Desk(configuration, self.spool, 1, self.counters, logger("test"))  # type: ignore[arg-type]
+        self.desk = Desk(configuration, self.spool, 1, self.counters, log or logger("test"))  # type: ignore[arg-type]
         self.transport = FakeTransport()
         self.ended: list[Session] = []
         self.session = Session(self.desk, self.desk.server_config("smtp"), lambda _: None, self.ended.append)

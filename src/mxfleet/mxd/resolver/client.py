@@ -101,6 +101,10 @@ class Resolver:
             message = await self._channel.ask(question, self._patience)
             self._cache.put(question, message)
             return message.response
+        except Exception as error:  # a mistake of ours; who asked is waiting for a response
+            context = {"message": f"mistake in mxd: {question.type} of {question.name!r}", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            return TempError("this host could not ask")
         finally:
             del self._asking[question]
 
