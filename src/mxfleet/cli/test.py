@@ -38,7 +38,7 @@ PYTEST = ("pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-o", "junit_
 PARTS = (
     Part("check", ("mxfleet", "check")),
     Part("lab up", ("mxfleet", "lab", "up", "--fleet", "inventories/lab.py")),
-    Part("contract", (*PYTEST, "tests/contract"), needs="lab up"),
+    Part("contract", (*PYTEST, "-n", "auto", "--dist", "loadfile", "tests/contract"), needs="lab up"),
     Part("fleet", (*PYTEST, "tests/fleet", "--fleet", "inventories/lab.py"), needs="lab up"),
     Part("lab", (*PYTEST, "tests/lab"), needs="lab up"),
     Part("lab down", ("mxfleet", "lab", "down")),

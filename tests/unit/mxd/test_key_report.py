@@ -4,13 +4,11 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from mxfleet.mail.dkim.key import SigningKey
-from mxfleet.mxd import asking
 from mxfleet.mxd.command import main
 from mxfleet.mxd.key_report import installed_keys, loaded_keys
 from tests.unit.mxd.conftest import Workshop
@@ -82,12 +80,3 @@ def test_a_service_that_is_down_counts_as_signing_with_what_it_would_load(
         {"domain": "corp.test", "selector": "r1", "spki": fingerprint(workshop.rsa_key)}
     ]
     assert "PRIVATE" not in text
-
-
-def test_a_service_that_runs_says_what_it_has_loaded(running: Any) -> None:
-    said = json.loads(running.mxd("signing").stdout)
-    assert said["running"] is True
-    loaded = asking.ask(running.directory / "run", {"verb": "signing"})
-    assert isinstance(loaded, list)
-    assert len(loaded) == len(said["signing"]) > 0
-    assert all(key in said["signing"] for key in loaded)

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import re
 import smtplib
 import socket
@@ -16,6 +17,12 @@ import pytest
 
 from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mail.dkim.record import record_text
+from mxfleet.mxd import asking
+from tests.unit.mxd.conftest import mailbox_server as mailbox_server
+from tests.unit.mxd.conftest import make_sink as make_sink
+from tests.unit.mxd.conftest import running as running
+from tests.unit.mxd.conftest import service as service
+from tests.unit.mxd.conftest import workshop as workshop
 
 PASSWORD = "correct horse"
 
@@ -414,3 +421,12 @@ def test_a_service_that_cannot_open_its_spool_says_so_and_ends(service: Any) -> 
     assert done.returncode == 1
     assert "spool.sqlite: cannot be opened: unable to open database file" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_service_that_runs_says_which_keys_it_has_loaded(running: Any) -> None:
+    said = json.loads(running.mxd("signing").stdout)
+    assert said["running"] is True
+    loaded = asking.ask(running.directory / "run", {"verb": "signing"})
+    assert isinstance(loaded, list)
+    assert len(loaded) == len(said["signing"]) > 0
+    assert all(key in said["signing"] for key in loaded)
