@@ -24,6 +24,7 @@ from mxfleet.fleet.model import (
     ZoneFile,
 )
 from mxfleet.fleet.policy import KeyPeriods, Policy, Retry
+from mxfleet.fleet.receiving import Receiving, Rspamd
 from mxfleet.fleet.routes import Lmtp, Route, Smtp
 from mxfleet.fleet.secrets import EnvSecret, FileSecret, Secret, SecretReference
 
@@ -46,10 +47,12 @@ __all__ = [
     "Network6",
     "Node",
     "Policy",
+    "Receiving",
     "Resolver",
     "Retry",
     "Rfc2136",
     "Route",
+    "Rspamd",
     "Secret",
     "SecretReference",
     "Service",

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 from mxfleet.errors import FleetError
 from mxfleet.fleet.model import Fleet
+from mxfleet.fleet.names import LABEL, is_hostname
 from mxfleet.fleet.policy import FLOORS
+from mxfleet.fleet.receiving_checks import Problem, receiving
 from mxfleet.fleet.routes import Lmtp, Smtp
 
-Problem = tuple[str, str]
-LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
 LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
 
 
@@ -218,14 +218,8 @@ def laboratory(fleet: Fleet) -> Iterator[Problem]:
 
 
 CHECKS: tuple[Callable[[Fleet], Iterator[Problem]], ...] = (
-    names, addresses, service, access, domains, smtp_routes, accounts, zones, periods, laboratory,
+    names, addresses, service, access, domains, smtp_routes, accounts, zones, receiving, periods, laboratory,
 )  # fmt: skip
-
-
-def is_hostname(name: str) -> bool:
-    """Whether the name is a full, lower-case host name of two labels or more (RFC 1123 §2.1)."""
-    labels = name.split(".")
-    return len(name) <= 253 and len(labels) >= 2 and all(LABEL.match(label) for label in labels)
 
 
 def _hostnames(fleet: Fleet) -> list[str]:

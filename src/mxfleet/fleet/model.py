@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 from mxfleet.fleet.policy import Policy
+from mxfleet.fleet.receiving import Receiving
 from mxfleet.fleet.routes import Route
 from mxfleet.fleet.secrets import FileSecret, Secret, SecretReference
 
@@ -54,7 +55,8 @@ class Domain:
     """A mail domain: its recipients (local parts) and where their mail goes.
 
     A parked domain has neither: it publishes that it neither sends nor receives (RFC 7505, `-all`, reject).
-    `also_send` are SPF terms for who else sends in its name, e.g. `include:_spf.example.net`.
+    `also_send` are SPF terms for who else sends in its name, e.g. `include:_spf.example.net`. `receiving`, where
+    given, counts for its mail in the place of the policy's.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Domain:
     route: Route | None = None
     parked: bool = False
     also_send: tuple[str, ...] = ()
+    receiving: Receiving | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from mxfleet.fleet.receiving import Receiving, Rspamd
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -35,8 +37,9 @@ class Policy:
     `message_size` is in octets; `record_ttl` in seconds; `workers` is processes, 0 for one per core. `reports`
     is where DMARC aggregate reports go (RFC 9990), `tls_reports` TLS reports (RFC 8460): addresses, or nothing.
     `mta_sts` is `none`, `testing` or `enforce` (RFC 8461): its policy must be served by HTTPS before it is announced.
-    `evidence` has SPF, DKIM, DMARC and ARC of mail from elsewhere looked at, and refused what its author's domain
-    asks to refuse; `dns_lists` are the zones of lists whose entries are refused as well.
+    `evidence` has SPF, DKIM, DMARC and ARC of mail from elsewhere looked at, `receiving` says what that leads to;
+    `dns_lists` are the zones of lists whose entries are refused as well, `rspamd` is who judges content, None for
+    nobody. Without evidence none of them is asked.
     """
 
     message_size: int = 50 * 1024 * 1024
@@ -50,8 +53,15 @@ class Policy:
     mta_sts_max_age: int = 7 * DAY
     evidence: bool = True
     dns_lists: tuple[str, ...] = ()
+    receiving: Receiving = field(default_factory=Receiving)
+    rspamd: Rspamd | None = None
     retry: Retry = field(default_factory=Retry)
     keys: KeyPeriods = field(default_factory=KeyPeriods)
+
+    @property
+    def scanner(self) -> Rspamd | None:
+        """Who judges content, where anything is looked at."""
+        return self.rspamd if self.evidence else None
 
 
 FLOORS = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mxfleet.fleet.routes import Smtp
 from mxfleet.fleet.secrets import SecretReference
-from mxfleet.render import tls
+from mxfleet.render import antispam, tls
 from mxfleet.render.base import noting
 from mxfleet.render.file import File, mark
 from mxfleet.render.view import View
@@ -53,6 +53,7 @@ def files(view: View) -> Iterator[File]:
             "certificates": tls.served(view),
             "dkim_path": dkim_path,
             "password_path": route_password_path,
+            "scanner": antispam.SCANNER,
         },
     )
 

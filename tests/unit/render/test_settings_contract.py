@@ -1,11 +1,14 @@
 """What is rendered is what the service reads, strictly."""
 
 from dataclasses import replace
+from typing import Any
 
+import msgspec
 import pytest
 
-from mxfleet.fleet.model import Fleet, Node
+from mxfleet.fleet import Fleet, Network4, Node, Receiving, Rspamd
 from mxfleet.mxd import settings
+from mxfleet.mxd.receiving_settings import PolicySettings, RspamdSettings
 from mxfleet.render import render
 from mxfleet.render.smtp import ACCOUNTS, SETTINGS
 
@@ -50,9 +53,70 @@ def test_the_service_reads_its_accounts(fleet: Fleet, node: Node) -> None:
 
 def test_evidence_is_gathered_where_the_fleet_says_so() -> None:
     fleet, node = NODES[0]
-    without = replace(fleet, policy=replace(fleet.policy, evidence=False))
+    without = replace(fleet, policy=replace(fleet.policy, evidence=False, dns_lists=()))
     assert settings.parse(content(without, node, SETTINGS)).evidence is None
     chosen = replace(fleet, policy=replace(fleet.policy, dns_lists=("zen.test", "other.test")))
     read = settings.parse(content(chosen, node, SETTINGS)).evidence
     assert read is not None
     assert [found.zone for found in read.list] == ["zen.test", "other.test"]
+
+
+STRICT = Receiving(
+    dmarc="mark",
+    quarantine="reject",
+    spf="enforce",
+    iprev="enforce",
+    lists="mark",
+    rspamd="mark",
+    temporary="mark",
+    exempt_networks=(Network4("192.0.2.0/24"),),
+    exempt_authors=("partner.example",),
+    sealers=("list.example", "other.example"),
+)
+AS_READ = PolicySettings(
+    dmarc="mark",
+    quarantine="reject",
+    spf="enforce",
+    iprev="enforce",
+    lists="mark",
+    rspamd="mark",
+    temporary="mark",
+    exempt_networks=("192.0.2.0/24",),
+    exempt_authors=("partner.example",),
+    sealers=("list.example", "other.example"),
+)
+
+
+def test_every_rule_of_the_fleet_and_of_a_domain_arrives() -> None:
+    fleet, node = NODES[0]
+    domains = (replace(fleet.domains[0], receiving=STRICT), *fleet.domains[1:])
+    chosen = replace(
+        fleet, domains=domains, policy=replace(fleet.policy, receiving=replace(STRICT, dmarc="enforce"))
+    )
+    read = settings.parse(content(chosen, node, SETTINGS))
+    assert read.policy == msgspec.structs.replace(AS_READ, dmarc="enforce")
+    assert [domain.policy for domain in read.domain] == [AS_READ, *(None for _ in read.domain[1:])]
+
+
+def test_the_rules_of_a_fleet_are_by_default_those_of_the_service() -> None:
+    fleet, node = NODES[0]
+    chosen = replace(fleet, policy=replace(fleet.policy, receiving=Receiving(), rspamd=Rspamd()))
+    read = settings.parse(content(chosen, node, SETTINGS))
+    assert (read.policy, read.rspamd) == (PolicySettings(), RspamdSettings())
+
+
+def test_rspamd_is_asked_as_the_fleet_says() -> None:
+    fleet, node = NODES[0]
+    chosen = replace(fleet, policy=replace(fleet.policy, rspamd=Rspamd(unreachable="defer", timeout=3)))
+    assert settings.parse(content(chosen, node, SETTINGS)).rspamd == RspamdSettings(
+        unreachable="defer", timeout=3
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"rspamd": None}, {"rspamd": Rspamd(), "evidence": False, "dns_lists": ()}]
+)
+def test_rspamd_is_not_asked_where_there_is_none_or_nothing_is_looked_at(change: dict[str, Any]) -> None:
+    fleet, node = NODES[0]
+    chosen = replace(fleet, policy=replace(fleet.policy, **change))
+    assert settings.parse(content(chosen, node, SETTINGS)).rspamd is None

@@ -1,0 +1,3 @@
+"""The antispam role's files."""
+
+SCANNER = "127.0.0.1:11333"

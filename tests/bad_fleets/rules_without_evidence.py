@@ -1,0 +1,11 @@
+"""Rules of a domain for evidence that nobody gathers."""
+
+from mxfleet.fleet import Address4, Domain, Fleet, Lmtp, Network4, Node, Policy, Receiving
+
+FLEET = Fleet(
+    name="example",
+    nodes=(Node(name="mx1", hostname="mx1.example.org", address4=Address4("192.0.2.11")),),
+    domains=(Domain(name="example.org", recipients=("alice",), route=Lmtp("imap.example.org"), receiving=Receiving(lists="mark")),),
+    admin_networks=(Network4("203.0.113.0/28"),),
+    policy=Policy(evidence=False),
+)
