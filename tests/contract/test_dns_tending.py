@@ -103,3 +103,37 @@ def test_a_compromised_key_is_withdrawn_with_its_price_even_while_a_node_is_away
     assert main(["dkim", "compromise", "x1"]) == 1
     assert main(["dkim", "compromise"]) == 1
     assert "which key? none was named" in capsys.readouterr().err
+
+
+def test_without_a_spare_a_new_key_is_minted_published_and_waited_for(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["dns", "apply"])
+    lost = next(k for k in read_state(root / "state" / "small").signers() if k.algorithm == "rsa")
+    capsys.readouterr()
+    assert main(["dkim", "compromise", lost.label, "--wait", "20"]) == 2  # the node cannot be reached
+    said = capsys.readouterr().out
+    assert "no spare rsa key of corp.test is visible: its mail leaves without that signature" in said
+    assert f"corp.test: {lost.label} → nothing: unsigned by this algorithm\n" in said
+    keys = {
+        k.label: str(k.state) for k in read_state(root / "state" / "small").dkim() if k.algorithm == "rsa"
+    }
+    assert keys.pop(lost.label) == "revoked"
+    assert "active" in keys.values()
+
+
+def test_a_lost_key_may_be_left_in_dns_for_the_mail_on_its_way(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["dns", "apply"])
+    main(["tend", "--wait", "1"])
+    lost = next(k for k in read_state(root / "state" / "small").signers() if k.algorithm == "rsa")
+    capsys.readouterr()
+    assert main(["dkim", "compromise", lost.label, "--drain", "3600", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["costs"][0].startswith(
+        f"{lost.label} of corp.test stays in DNS for 1:00:00 after the last node"
+    )
+    assert [step["from"] for step in told["takeover"]] == [lost.label]
+    [key] = [k for k in read_state(root / "state" / "small").dkim() if k.label == lost.label]
+    assert (str(key.state), key.drain) == ("draining", 3600)

@@ -129,17 +129,22 @@ def compromise(
     everything: Annotated[
         bool, typer.Option("--everything", help="all keys that nodes have: a node was broken into")
     ] = False,
+    drain: Annotated[
+        int,
+        typer.Option("--drain", metavar="SECONDS", min=0, help="revoke so long after the last node left it"),
+    ] = 0,
+    wait: Annotated[
+        float, typer.Option("--wait", help="without a spare: seconds to wait for a new key to be visible")
+    ] = 60.0,
     fleet_file: FleetOption = None,
     json_output: JsonOption = False,
 ) -> int:
-    """Switch the nodes to the spare, one after the other, without waiting for DNS, and revoke the key; says what it costs."""
-    from mxfleet.cli.tending import Live, refused
-    from mxfleet.dns.publish import publish_keys
+    """Switch all nodes to the spare at once, without waiting for DNS, and revoke the key; says what it costs."""
+    from mxfleet.cli.tending import Live, run_until_quiet
+    from mxfleet.cli.withdrawing import told, withdraw
     from mxfleet.errors import StateError
     from mxfleet.fleet.load import choose, load_file
-    from mxfleet.keys import compromise as withdrawing
-    from mxfleet.keys.ledger import read_state, wall_clock, writing
-    from mxfleet.keys.sight import Observation
+    from mxfleet.keys.ledger import read_state
 
     inventory = choose(fleet_file, os.environ, ROOT)
     fleet = load_file(inventory)
@@ -150,38 +155,21 @@ def compromise(
     if not lost:
         raise StateError("which key? none was named", hint="mxfleet dkim status lists them")
     live = Live.of(fleet, inventory, ROOT)
-    with writing(ROOT / fleet.state_directory, wall_clock, "mxfleet dkim compromise", fleet.name) as writer:
-        seen = Observation((), live.dissent(writer.state))
-        made = withdrawing.compromise(writer.state, lost, seen)
+    by = "mxfleet dkim compromise"
+
+    def say(sentence: str) -> None:
         if not json_output:
-            print("".join(f"! {cost}\n" for cost in made.costs), end="", flush=True)
-        writer.append(*made.facts)
-        live.nodes()
-        reachable = [node.name for node in fleet.nodes if node.name not in live.unreachable]
-        switched = live.deploy(reachable) if made.successors and reachable else ""
-        revoked = refused(lambda: publish_keys(fleet, writer, live.providers))
-    troubles = [
-        f"{node} cannot be asked ({why}): it may still sign with the key"
-        for node, why in live.unreachable.items()
-    ]
-    troubles += [text for text in (switched, revoked) if text]
-    takeover = [
-        {"domain": old.owner, "from": old.label, "to": new.label if new else None}
-        for old, new in made.successors
-    ]
+            print(sentence, flush=True)
+
+    done = withdraw(live, lost, drain, by, lambda cost: say(f"! {cost}"))
+    for line in told(done, drain):
+        say(line)
+    if done.bare:
+        say(f"waiting up to {wait:.0f} s for the new key")
+        run_until_quiet(live, by, wait, say)
     if json_output:
-        print(json.dumps({"takeover": takeover, "costs": list(made.costs), "trouble": troubles}, indent=2))
-    else:
-        _tell_compromise(takeover, troubles, revoked=not revoked)
-    return 2 if troubles else 0
-
-
-def _tell_compromise(takeover: list[dict[str, str | None]], troubles: list[str], *, revoked: bool) -> None:
-    for line in takeover:
-        print(f"{line['domain']}: {line['from']} → {line['to'] or 'nothing: unsigned by this algorithm'}")
-    print("revoked in DNS; next: mxfleet tend (mints a new spare)" if revoked else "not revoked yet")
-    for trouble in troubles:
-        print(f"! {trouble}; next: mxfleet tend")
+        print(json.dumps(done.as_values(), indent=2))
+    return 2 if done.trouble else 0
 
 
 def _tend(fleet: "Fleet", inventory: Path, by: str, wait: float, *, json_output: bool) -> int:

@@ -75,7 +75,7 @@ class Live:
             raise TypeError("records are written on the strength of the ledger on disk")
         return publish_keys(self.fleet, book, self.providers)
 
-    def deploy(self, nodes: Sequence[str]) -> str:
+    def deploy(self, nodes: Sequence[str], *, at_once: bool = False) -> str:
         """A deploy without the nodes that cannot be reached; refused where it would change more than keys."""
         if not self.deploys:
             return f"{', '.join(nodes)}: not what the ledger says; next: mxfleet deploy"
@@ -88,7 +88,7 @@ class Live:
             if others:
                 name, other = others[0]
                 return f"{name} differs in more than keys ({other}); next: mxfleet drift, mxfleet deploy"
-            narration = run(self.fleet, self.inventory, self.unreachable, quiet=True)
+            narration = run(self.fleet, self.inventory, self.unreachable, quiet=True, at_once=at_once)
             return narration.error().message if narration.failed else ""
         except (DeployError, StateMissing) as error:
             return error.message

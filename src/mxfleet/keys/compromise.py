@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 
 from mxfleet.errors import StateError
 from mxfleet.keys.facts import Moved
-from mxfleet.keys.lifecycle import KeyState
+from mxfleet.keys.lifecycle import LIVE, SUCCESSORS, KeyState
 from mxfleet.keys.sight import Observation
-from mxfleet.keys.state import KeyView, State
+from mxfleet.keys.state import KeyView, Line, State
 
 TAKES_OVER = (KeyState.READY, KeyState.STANDBY, KeyState.VISIBLE)
 """Every server was seen to show these, and no node has had the last two."""
@@ -16,27 +17,46 @@ KNOWN = frozenset(KeyState) - {KeyState.MINTED, KeyState.COMPROMISED, KeyState.R
 
 @dataclass(frozen=True, slots=True)
 class Compromise:
-    """The facts to write, in one go, before anything is done; who takes over from whom; and what to tell people."""
+    """The facts to write, in one go, before anything is done; who takes over from whom; and what to tell people.
+
+    `missing` are the lines (material, owner, algorithm) that have no key to come any more.
+    """
 
     facts: tuple[Moved, ...]
     successors: tuple[tuple[KeyView, KeyView | None], ...]
+    missing: tuple[Line, ...]
     costs: tuple[str, ...]
 
 
-def compromise(state: State, selectors: Collection[str], seen: Observation) -> Compromise:
+def compromise(
+    state: State, selectors: Collection[str], seen: Observation, *, drain: int = 0, ttl: int = 0
+) -> Compromise:
     """Withdraw these keys at once; only a key that every server shows now takes over.
 
-    Raises StateError for a selector that names no key in use.
+    With `drain` the nodes leave the key at once, but its record stays for so many seconds, for the mail that is on
+    its way; `ttl` is the record's, for the telling. Raises StateError for a selector that names no key in use.
     """
     lost = [_named(state, selector) for selector in dict.fromkeys(selectors)]
-    facts = [Moved(key=key.id, state=KeyState.COMPROMISED) for key in lost]
+    facts = [_withdrawn(key, drain) for key in lost]
     successors = [(key, _successor(state, key, lost, seen)) for key in lost if key in state.signers()]
+    heirs = [heir for _, heir in successors if heir]
     facts += [
-        Moved(key=heir.id, state=KeyState.ACTIVE)
-        for _, heir in successors
-        if heir and heir.state is not KeyState.ACTIVE
+        Moved(key=heir.id, state=KeyState.ACTIVE) for heir in heirs if heir.state is not KeyState.ACTIVE
     ]
-    return Compromise(tuple(facts), tuple(successors), tuple(_costs(lost, successors)))
+    spent = {key.id for key in (*lost, *heirs)}
+    waiting = {_line(key) for key in state.keys if key.state in SUCCESSORS and key.id not in spent}
+    missing = tuple(dict.fromkeys(line for key in lost if (line := _line(key)) not in waiting))
+    return Compromise(tuple(facts), tuple(successors), missing, tuple(_costs(lost, successors, drain, ttl)))
+
+
+def _withdrawn(key: KeyView, drain: int) -> Moved:
+    if drain and key.state in LIVE:
+        return Moved(key=key.id, state=KeyState.DRAINING, drain=drain)
+    return Moved(key=key.id, state=KeyState.COMPROMISED)
+
+
+def _line(key: KeyView) -> Line:
+    return key.material, key.owner, key.algorithm
 
 
 def _named(state: State, selector: str) -> KeyView:
@@ -57,13 +77,18 @@ def _successor(state: State, key: KeyView, lost: Collection[KeyView], seen: Obse
     return min(waiting, key=lambda k: TAKES_OVER.index(k.state), default=None)
 
 
-def _costs(lost: Collection[KeyView], successors: Collection[tuple[KeyView, KeyView | None]]) -> list[str]:
-    costs = [
-        f"mail signed with {key.label} of {key.owner} that is still on its way loses that signature "
-        f"({'the other algorithm and ' if len(lost) == 1 else ''}SPF may still pass DMARC)"
-        for key in lost
-        if key.state in (KeyState.ACTIVE, KeyState.DRAINING)
-    ]
+def _costs(
+    lost: Collection[KeyView],
+    successors: Collection[tuple[KeyView, KeyView | None]],
+    drain: int,
+    ttl: int,
+) -> list[str]:
+    spared = "" if len(lost) > 1 else "the other algorithm and "
+    costs = [_cost(key, spared, drain) for key in lost if key.state in LIVE]
+    if costs:
+        costs.append(
+            f"whoever looked a record up before it is revoked may accept forged mail for {ttl} s more (its TTL)"
+        )
     costs += [
         f"no spare {key.algorithm} key of {key.owner} is visible: its mail leaves without that signature "
         "until a new key is on all name servers"
@@ -71,3 +96,15 @@ def _costs(lost: Collection[KeyView], successors: Collection[tuple[KeyView, KeyV
         if heir is None
     ]
     return costs
+
+
+def _cost(key: KeyView, spared: str, drain: int) -> str:
+    if drain:
+        return (
+            f"{key.label} of {key.owner} stays in DNS for {timedelta(seconds=drain)} after the last node has left it: "
+            "until then, who has it can still sign in your name"
+        )
+    return (
+        f"mail signed with {key.label} of {key.owner} that is still on its way loses that signature "
+        f"({spared}SPF may still pass DMARC)"
+    )

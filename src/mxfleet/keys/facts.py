@@ -32,11 +32,15 @@ class Minted(Fact, frozen=True, tag="minted"):
     spki: str
 
 
-class Moved(Fact, frozen=True, tag="moved"):
-    """A key took one step of its life; `key` is `<material>/<owner>/<label>`."""
+class Moved(Fact, frozen=True, omit_defaults=True, tag="moved"):
+    """A key took one step of its life; `key` is `<material>/<owner>/<label>`.
+
+    `drain` is how long, in seconds, this key drains, where that is not what the policy says of all.
+    """
 
     key: str
     state: KeyState
+    drain: int | None = None
 
 
 class Called(Fact, frozen=True, tag="called"):

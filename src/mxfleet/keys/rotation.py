@@ -86,7 +86,12 @@ def clocks_disagree(seen: Observation, now: datetime) -> str:
     """Why no period can be trusted now; empty where the nodes that answered have our time."""
     clocks = [(node.node, node.clock) for node in seen.nodes if node.clock]
     if not clocks:
-        return "no node could be asked for the time"
+        problems = "; ".join(f"{node.node}: {node.problem}" for node in seen.nodes)
+        return (
+            f"no node could be asked for the time ({problems})"
+            if problems
+            else "no node was asked for the time"
+        )
     for node, clock in clocks:
         if abs((now - clock).total_seconds()) > CLOCKS_AGREE:
             return f"the clocks differ: here it is {now:%Y-%m-%d %H:%M:%S} UTC, on {node} {clock:%Y-%m-%d %H:%M:%S} UTC"
@@ -202,7 +207,8 @@ class _Case:
         elif reason := self._nodes(lambda node: not node.signs_with(key), "signs with it"):
             yield Wait(key, reason)
         else:
-            yield self._after(key, self.periods.drain, Step(key, S.REVOKED))
+            drain = self.periods.drain if key.drain is None else key.drain
+            yield self._after(key, drain, Step(key, S.REVOKED))
 
     def _nodes(self, holds: Callable[[NodeSight], bool], otherwise: str) -> str:
         """Why not every node was seen to pass; empty where each did."""

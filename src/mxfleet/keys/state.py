@@ -36,7 +36,7 @@ ALGORITHMS = ("rsa", "ed25519")
 class KeyView:
     """One key as of now; `since` is when it took its last step, `step` the ledger line that says so.
 
-    `called` where nodes may have it: it is to take over from the one that signs.
+    `called` where nodes may have it: it is to take over from the one that signs. `drain` where it has its own.
     """
 
     material: Material
@@ -50,6 +50,7 @@ class KeyView:
     since: datetime
     step: int = 0
     called: bool = False
+    drain: int | None = None
 
     @property
     def id(self) -> str:
@@ -205,7 +206,8 @@ class Fold:
         key = self._known(fact.key)
         siblings = [self._keys[other].state for other in self._lines[_line(key)] if other != key.id]
         refuse_step(key.id, key.state, fact.state, siblings)
-        self._keys[key.id] = replace(key, state=fact.state, since=entry.at, step=entry.number)
+        drain = key.drain if fact.drain is None else fact.drain
+        self._keys[key.id] = replace(key, state=fact.state, since=entry.at, step=entry.number, drain=drain)
         if fact.state is KeyState.ACTIVE:
             self._wishes -= {(key.owner, key.algorithm)}
 

@@ -34,8 +34,8 @@ def wish(world: World, owner: str = "corp.test") -> None:
         world.append(RotationWished(owner=owner, algorithm=algorithm))
 
 
-def withdraw(world: World, selectors: list[str]) -> Compromise:
-    return compromise(world.state, selectors, Observation((), world.dissent(world.state)))
+def withdraw(world: World, selectors: list[str], drain: int = 0) -> Compromise:
+    return compromise(world.state, selectors, Observation((), world.dissent(world.state)), drain=drain, ttl=5)
 
 
 def history(world: World) -> list[tuple[str, str]]:
@@ -202,6 +202,42 @@ def test_a_compromise_takes_the_spare_without_waiting_for_dns_and_revokes_at_onc
     world.settle()
     assert ("r1", "removed") in states(world)
     assert len([k for k in world.state.dkim() if k.state in SUCCESSORS]) == 2  # a new spare
+
+
+def test_a_compromise_with_a_drain_of_its_own_leaves_the_key_at_once_and_revokes_it_then() -> None:
+    world = settled()
+    done = withdraw(world, ["r1"], drain=40)
+    assert done.costs[0] == (
+        "r1 of corp.test stays in DNS for 0:00:40 after the last node has left it: until then, who has it can still "
+        "sign in your name"
+    )
+    world.append(*done.facts)
+    world.deploy(())
+    assert all("dkim/corp.test/r1" not in keys for keys in world.nodes_sign.values())
+    begun, drained = world.now, None
+    for _ in range(30):
+        world.tend()
+        drained = drained or (world.now if ("r1", "revoked") in states(world) else None)
+        world.pass_time(5)
+    assert drained is not None
+    assert 40 <= (drained - begun).total_seconds() <= 55 < PERIODS.drain
+
+
+def test_a_compromise_says_which_keys_have_nothing_to_come() -> None:
+    world = settled()
+    assert [line[1:] for line in withdraw(world, ["r1"]).missing] == [("corp.test", "rsa")]
+    assert [line[1:] for line in withdraw(world, ["r1", "r3", "e2"]).missing] == [
+        ("corp.test", "rsa"),
+        ("corp.test", "ed25519"),
+    ]
+    wish(world)
+    while ("r3", "active") not in states(world):
+        world.tend()
+        world.pass_time(1)
+    while len([key for key in world.state.dkim() if key.algorithm == "rsa"]) < 3:
+        world.tend()
+        world.pass_time(1)
+    assert withdraw(world, ["r1"]).missing == ()  # the next spare is there already
 
 
 def test_a_compromise_without_a_spare_says_that_mail_leaves_unsigned() -> None:

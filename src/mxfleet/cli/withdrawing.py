@@ -1,0 +1,126 @@
+"""`mxfleet dkim compromise`, for real: all nodes leave the key at once, then DNS revokes it."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mxfleet.cli.tending import Live, refused
+from mxfleet.dns.publish import publish_keys
+from mxfleet.keys.compromise import Compromise, compromise
+from mxfleet.keys.ledger import Writer, writing
+from mxfleet.keys.lifecycle import KeyState, Material
+from mxfleet.keys.sight import NodeSight, Observation
+from mxfleet.keys.state import KeyView
+
+ATTEMPTS = 2
+"""The second is for a node that fell over while it was told."""
+
+
+@dataclass(slots=True)
+class Withdrawn:
+    """What was decided and what became of it; `trouble` is empty where all nodes switched and DNS revoked."""
+
+    made: Compromise
+    switched: tuple[str, ...] = ()
+    seconds: float = 0.0
+    minted: tuple[str, ...] = ()
+    revoked: bool = False
+    trouble: list[str] = field(default_factory=list)
+
+    @property
+    def bare(self) -> bool:
+        """Whether mail leaves without a signature until a new key is visible."""
+        return any(heir is None for _, heir in self.made.successors)
+
+    def as_values(self) -> dict[str, Any]:
+        """For --json."""
+        takeover = [
+            {"domain": old.owner, "from": old.label, "to": new.label if new else None}
+            for old, new in self.made.successors
+        ]
+        return {
+            "takeover": takeover, "costs": list(self.made.costs), "switched": list(self.switched),
+            "seconds": round(self.seconds, 1), "minted": list(self.minted), "revoked": self.revoked,
+            "trouble": self.trouble,
+        }  # fmt: skip
+
+
+def withdraw(
+    live: Live, selectors: Collection[str], drain: int, by: str, say: Callable[[str], None]
+) -> Withdrawn:
+    """Write down, switch all nodes at once, mint where nothing is to come, revoke; each in the ledger before it is done.
+
+    `say` hears what it costs, before anything is done.
+    """
+    with writing(live.root / live.fleet.state_directory, live.clock, by, live.fleet.name) as writer:
+        seen = Observation((), live.dissent(writer.state))
+        ttl = live.fleet.policy.keys.ttl
+        done = Withdrawn(compromise(writer.state, selectors, seen, drain=drain, ttl=ttl))
+        for cost in done.made.costs:
+            say(cost)
+        writer.append(*done.made.facts)
+        if done.made.successors:
+            _switch(live, done)
+        done.minted = tuple(_mint(live, writer, done.made))
+        problem = refused(lambda: publish_keys(live.fleet, writer, live.providers))
+        done.revoked = not problem
+        done.trouble += [problem] if problem else []
+    return done
+
+
+def _switch(live: Live, done: Withdrawn) -> None:
+    """All nodes that answer, together; then each is asked what it signs with."""
+    begun = time.monotonic()
+    lost = [old for old, _ in done.made.successors]
+    seen: Sequence[NodeSight] = live.nodes()
+    for _ in range(ATTEMPTS):
+        reachable = [node.node for node in seen if not node.problem]
+        problem = live.deploy(reachable, at_once=True) if reachable else ""
+        seen = live.nodes()
+        if not problem:
+            break
+    done.seconds = time.monotonic() - begun
+    done.switched = tuple(node.node for node in seen if not node.problem and not _signing(node, lost))
+    done.trouble += [problem] if problem else []
+    done.trouble += [sentence for node in seen for sentence in _still(node, lost)]
+
+
+def _still(node: NodeSight, lost: Sequence[KeyView]) -> list[str]:
+    if node.problem:
+        return [f"{node.node} cannot be asked ({node.problem}): it may still sign with the key"]
+    return [f"{node.node} still signs with {key.label}" for key in _signing(node, lost)]
+
+
+def _signing(node: NodeSight, lost: Sequence[KeyView]) -> list[KeyView]:
+    return [key for key in lost if node.signs_with(key)]
+
+
+def _mint(live: Live, writer: Writer, made: Compromise) -> list[str]:
+    """A new key for each line that has none to come: it is published together with the revocation."""
+    minted = []
+    for material, owner, algorithm in made.missing:
+        if material is Material.DKIM and any(domain.name == owner for domain in live.fleet.domains):
+            fact = live.mint(owner, algorithm)
+            writer.append(fact)
+            minted.append(fact.label)
+    return minted
+
+
+def told(done: Withdrawn, drain: int) -> list[str]:
+    """What was done, a sentence each."""
+    lines = [
+        f"{old.owner}: {old.label} → {new.label if new else 'nothing: unsigned by this algorithm'}"
+        for old, new in done.made.successors
+    ]
+    if done.switched:
+        lines.append(f"{', '.join(done.switched)} left it at once ({done.seconds:.1f} s)")
+    lines += [f"{label} is minted, to be next" for label in done.minted]
+    withdrawn = any(fact.state is KeyState.COMPROMISED for fact in done.made.facts)
+    if not done.revoked:
+        lines.append("not revoked yet; next: mxfleet tend")
+    elif withdrawn or not drain:
+        lines.append("revoked in DNS")
+    else:
+        lines.append("not revoked before it is drained; mxfleet tend does it then")
+    return [*lines, *(f"! {trouble}; next: mxfleet tend" for trouble in done.trouble)]
