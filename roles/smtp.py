@@ -5,7 +5,7 @@ import shlex
 from pyinfra.api import operation
 from pyinfra.api.command import StringCommand
 
-from mxfleet.render.smtp import CURRENT, RELEASES, SERVICE
+from mxfleet.render.smtp import CURRENT, FIXED, RELEASES, SERVICE
 from roles import Commands, facts, operations, shell, target
 from roles.rolling import Turn
 
@@ -29,7 +29,10 @@ def activate(turn: Turn) -> None:
 
 @operation()
 def exchange(turn: Turn) -> Commands:
-    """The link is turned, then the service restarted; its sockets stay open unless they themselves changed."""
+    """The link is turned, then the service restarted; its sockets stay open unless they themselves changed.
+
+    Certificates and DKIM keys alone are taken in by a reload, which touches no session.
+    """
     if not turn.mine:
         return
     desired, before = target.here(), facts.observe().release
@@ -39,19 +42,29 @@ def exchange(turn: Turn) -> Commands:
     wrong = {difference.subject for difference in facts.differing("smtp", "unit")}
     if wrong:
         units = [unit for unit in desired.units if unit.role == "smtp"]
-        yield StringCommand(restart([unit.name for unit in units], wrong))
+        yield StringCommand(restart([unit.name for unit in units], wrong, reload=before == desired.release))
         facts.learn_units(units)
     if strays := [difference.subject for difference in facts.differing("smtp", "stray")]:
         yield StringCommand("rm -f -- " + shlex.join(strays))
         facts.learn(ours=facts.observe().ours - set(strays))
 
 
-def restart(units: list[str], wrong: set[str]) -> str:
-    """Shell that restarts the service alone where it can; a changed socket needs all of them closed for a moment."""
+RELOAD = (
+    f"[ \"$(sha256sum -- {' '.join(FIXED)} | sha256sum | cut -d' ' -f1)\" = "
+    f'"$(cat /run/mxfleet/loaded/{SERVICE}.fixed 2>/dev/null)" ] && systemctl is-active --quiet {SERVICE} '
+    f"&& systemctl reload {SERVICE} 2>/dev/null || "
+)
+
+
+def restart(units: list[str], wrong: set[str], *, reload: bool = False) -> str:
+    """Shell that reloads or restarts the service alone where it can; a changed socket needs all closed for a moment.
+
+    The service itself says whether a reload takes in all that is new; its unit is compared with what it was started by.
+    """
     sockets = [unit for unit in units if unit != SERVICE]
     enable = f"systemctl enable --quiet {' '.join(units)}"
     if not wrong & set(sockets):
-        return f"{enable}; systemctl restart {SERVICE}"
+        return f"{enable}; {RELOAD if reload else ''}systemctl restart {SERVICE}"
     return (
         f"{enable}; systemctl stop {SERVICE} {' '.join(sockets)}"
         f" && systemctl start {' '.join(sockets)} && systemctl start {SERVICE}"

@@ -26,10 +26,13 @@ Value = tuple[str, str, str]
 """A DNS value that we wrote: owner name, type, value."""
 
 Line = tuple[str, str, str]
-"""Material, owner, algorithm: keys of one line follow one another."""
+"""Material, owner, algorithm (for TLS any): keys of one line follow one another."""
 
 ALGORITHMS = ("rsa", "ed25519")
 """In the order in which a message is signed and listed."""
+
+TLS_WISH = "tls"
+"""What stands for the algorithm where somebody wishes another certificate; a host has one key whatever its algorithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,20 @@ class KeyView:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The ledger's view: all keys ever minted, what is served, and by zone which DNS values are ours."""
+    """The ledger's view: all keys ever minted, what is served, and by zone which DNS values are ours.
+
+    `certificates` are those to be served, one a name; `obtained` the latest of each key (name, SPKI), served or not.
+    """
 
     fleet: str = ""
     keys: tuple[KeyView, ...] = ()
     certificates: tuple[Issued, ...] = ()
+    obtained: Mapping[tuple[str, str], Issued] = field(default_factory=dict)
     authority: AuthorityMade | None = None
     records: Mapping[str, frozenset[Value]] = field(default_factory=dict)
     wishes: frozenset[tuple[str, str]] = frozenset()
     acme_account: str = ""
+    acme_directory: str = ""
 
     def dkim(self, domain: str | None = None) -> tuple[KeyView, ...]:
         """The DKIM keys of a domain, or of all, whatever their state."""
@@ -82,9 +90,13 @@ class State:
             k for k in self.keys if k.material is Material.DKIM and (domain is None or k.owner == domain)
         )
 
-    def tls(self, name: str) -> tuple[KeyView, ...]:
-        """The TLS keys of a host name that have a life in DNS, whatever their state."""
-        return tuple(k for k in self.keys if k.material is Material.TLS and k.owner == name)
+    def tls(self, name: str | None = None) -> tuple[KeyView, ...]:
+        """The TLS keys of a host name, or of all, that have a life in DNS, whatever their state."""
+        return tuple(k for k in self.keys if k.material is Material.TLS and name in (None, k.owner))
+
+    def served(self, name: str) -> Issued | None:
+        """The certificate that nodes shall serve under the name."""
+        return next((fact for fact in self.certificates if fact.name == name), None)
 
     def tls_keys(self, name: str) -> tuple[tuple[str, str], ...]:
         """SHA-256 of the public keys that a host may prove itself with, now or next, each with the reason."""
@@ -126,11 +138,11 @@ class Fold:
     fleet: str = ""
     _keys: dict[str, KeyView] = field(default_factory=dict)
     _lines: dict[Line, tuple[str, ...]] = field(default_factory=dict)
-    _certificates: dict[str, Issued] = field(default_factory=dict)
+    _obtained: dict[tuple[str, str], tuple[int, Issued]] = field(default_factory=dict)
     _authority: AuthorityMade | None = None
     _records: dict[str, frozenset[Value]] = field(default_factory=dict)
     _wishes: frozenset[tuple[str, str]] = frozenset()
-    _account: str = ""
+    _account: AccountMade | None = None
 
     def add(self, entry: Entry) -> None:
         """Take one more entry."""
@@ -147,11 +159,11 @@ class Fold:
             case RotationWished():
                 self._wishes |= {(fact.owner, fact.algorithm)}
             case AccountMade():
-                self._account = fact.url
+                self._account = fact
             case AuthorityMade():
                 self._authority = fact
             case Issued():
-                self._certificates[fact.name] = fact
+                self._obtained[fact.name, fact.spki] = entry.number, fact
             case RecordsIntended():
                 self._records[fact.zone] = self._ours(fact.zone) | set(fact.creates)
             case RecordsRemoved():
@@ -163,7 +175,7 @@ class Fold:
             self.fleet,
             dict(self._keys),
             dict(self._lines),
-            dict(self._certificates),
+            dict(self._obtained),
             self._authority,
             dict(self._records),
             self._wishes,
@@ -175,12 +187,27 @@ class Fold:
         return State(
             fleet=self.fleet,
             keys=tuple(sorted(self._keys.values(), key=lambda k: k.id)),
-            certificates=tuple(self._certificates[name] for name in sorted(self._certificates)),
+            certificates=self._served(),
+            obtained={key: fact for key, (_, fact) in self._obtained.items()},
             authority=self._authority,
             records={zone: values for zone, values in self._records.items() if values},
             wishes=self._wishes,
-            acme_account=self._account,
+            acme_account=self._account.url if self._account else "",
+            acme_directory=self._account.directory if self._account else "",
         )
+
+    def _served(self) -> tuple[Issued, ...]:
+        """Of each name the certificate that came into force last: with its key's turn, where that key has a life."""
+        keys = {(k.owner, k.spki): k for k in self._keys.values() if k.material is Material.TLS}
+        newest: dict[str, tuple[int, Issued]] = {}
+        for (name, spki), (number, fact) in self._obtained.items():
+            key = keys.get((name, spki))
+            if key is not None and key.state is not KeyState.ACTIVE:
+                continue
+            since = max(number, key.step) if key else number
+            if name not in newest or since > newest[name][0]:
+                newest[name] = since, fact
+        return tuple(newest[name][1] for name in sorted(newest))
 
     def _ours(self, zone: str) -> frozenset[Value]:
         return self._records.get(zone, frozenset())
@@ -209,7 +236,7 @@ class Fold:
         drain = key.drain if fact.drain is None else fact.drain
         self._keys[key.id] = replace(key, state=fact.state, since=entry.at, step=entry.number, drain=drain)
         if fact.state is KeyState.ACTIVE:
-            self._wishes -= {(key.owner, key.algorithm)}
+            self._wishes -= {(key.owner, TLS_WISH if key.material is Material.TLS else key.algorithm)}
 
     def _call(self, fact: Called) -> None:
         key = self._known(fact.key)
@@ -241,7 +268,7 @@ def fold_all(entries: Iterable[Entry]) -> Fold:
 
 
 def _line(key: KeyView) -> Line:
-    return key.material, key.owner, key.algorithm
+    return key.material, key.owner, key.algorithm if key.material is Material.DKIM else ""
 
 
 def _in_order(keys: Iterable[KeyView]) -> tuple[KeyView, ...]:

@@ -14,14 +14,14 @@ from mxfleet.errors import MxfleetError
 from mxfleet.mxd.counters import COUNTERS, GAUGES
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.health import Health
-from mxfleet.mxd.key_report import loaded_keys
+from mxfleet.mxd.key_report import loaded_certificates, loaded_keys
 from mxfleet.mxd.spool.protocol import Selection
 
 MAX_LINE: Final = 65_536
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What can be asked: `health`, `summary`, `list`, `stats`, `signing`, and what changes the queue.
+    """What can be asked: `health`, `summary`, `list`, `stats`, `signing`, `certificates`, and what changes the queue.
 
     The latter are `retry`, `hold`, `release`, `delete`, `reroute` (to `hop`) and `expire`, for a selection.
     """
@@ -85,6 +85,8 @@ class Admin:
                 return await spool.items(now, request.limit, request.selection)
             case "signing":
                 return loaded_keys(self._desk.configuration.keys.values())
+            case "certificates":
+                return loaded_certificates(self._desk.configuration.certificates)
             case "stats":
                 return {name: self._health.total(name) for name in (*COUNTERS, *GAUGES)}
             case _:

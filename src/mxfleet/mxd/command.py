@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from mxfleet.mxd.digest import digest
 from mxfleet.mxd.settings import Settings
 
 SETTINGS: Final = Path("/etc/mxfleet/mxd.toml")
+RELOAD_SECONDS: Final = 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +53,29 @@ def serve(arguments: argparse.Namespace) -> int:
         )
     os.umask(0o027)
     prepare(Path(configuration.settings.paths.spool))
-    return Supervisor(configuration, sockets, os.environ, process.main).run()
+    return Supervisor(arguments.settings, configuration, sockets, os.environ, process.main).run()
+
+
+def reload(arguments: argparse.Namespace) -> int:
+    """Have the running service take in new certificates and DKIM keys, without touching a session."""
+    from mxfleet.mxd.configuration import read_files
+
+    files, problems = read_files(arguments.settings)
+    if problems:
+        raise ServiceError("\n".join(problems))
+    note = Path(_settings(arguments).paths.runtime) / "digest"
+    wanted, asked = digest(files), note.stat().st_mtime_ns
+    os.kill(arguments.pid, signal.SIGHUP)
+    until = time.monotonic() + RELOAD_SECONDS
+    while note.stat().st_mtime_ns == asked and time.monotonic() < until:
+        time.sleep(0.02)
+    if note.read_text().strip() != wanted:
+        raise ServiceError(
+            "the running service cannot take in what is on the disk: more than certificates and DKIM keys "
+            "differs, or it did not answer (its log says which)",
+            hint="systemctl restart mxd",
+        )
+    return 0
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -77,8 +101,11 @@ def print_digest(arguments: argparse.Namespace) -> int:
 
 
 def signing(arguments: argparse.Namespace) -> int:
-    """Which DKIM keys the service signs with, or would after a restart, and which lie on this host, as JSON."""
-    from mxfleet.mxd.key_report import installed_keys, named_keys
+    """Which keys the service uses, or would after a restart, and which lie on this host, as JSON.
+
+    DKIM keys under `signing` and `installed`, certificates under `serving` and `certificates`.
+    """
+    from mxfleet.mxd.key_report import installed_certificates, installed_keys, named_keys
 
     parsed = _settings(arguments)
     loaded = asking.ask(Path(parsed.paths.runtime), {"verb": "signing"})
@@ -86,7 +113,10 @@ def signing(arguments: argparse.Namespace) -> int:
     signing += [key for key in msgspec.convert(loaded or [], list[dict[str, str]]) if key not in signing]
     clock = datetime.now(UTC).isoformat(timespec="seconds")
     installed = installed_keys(arguments.settings.parent / "dkim")
-    _say({"clock": clock, "running": loaded is not None, "signing": signing, "installed": installed})
+    serving = asking.ask(Path(parsed.paths.runtime), {"verb": "certificates"})
+    report = {"clock": clock, "running": loaded is not None, "signing": signing, "installed": installed}
+    certificates = installed_certificates(arguments.settings.parent / "tls")
+    _say({**report, "serving": serving or [], "certificates": certificates})
     return 0
 
 
@@ -142,7 +172,12 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("health", help="does it serve, and does its spool take a commit?")
     verb.add_argument("--wait", type=float, default=0.0, metavar="SECONDS")
     verb.set_defaults(verb=health)
-    verb = verbs.add_parser("signing", help="which DKIM keys it has loaded and which lie here, as JSON")
+    verb = verbs.add_parser("reload", help="have the service take in new certificates and DKIM keys")
+    verb.add_argument("--pid", type=int, required=True, help="its main process (systemd's MAINPID)")
+    verb.set_defaults(verb=reload)
+    verb = verbs.add_parser(
+        "signing", help="which keys and certificates it has loaded and which lie here, as JSON"
+    )
     verb.set_defaults(verb=signing)
     verb = verbs.add_parser("digest", help="the digest that a process started now would have")
     verb.set_defaults(verb=print_digest)

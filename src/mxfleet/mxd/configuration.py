@@ -20,7 +20,11 @@ from mxfleet.mxd.tls import Certificates
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """What a process of the service works with; `passwords` are those of next hops, by domain."""
+    """What a process of the service works with; `passwords` are those of next hops, by domain.
+
+    `fixed` is the digest of the files that a running process cannot take in anew: all but certificates and
+    DKIM keys (and the settings, which are compared as values).
+    """
 
     settings: Settings
     directory: Directory
@@ -29,6 +33,16 @@ class Configuration(msgspec.Struct, frozen=True):
     keys: dict[str, tuple[SigningKey, ...]]
     passwords: dict[str, str]
     digest: str
+    fixed: str = ""
+
+    def takes_in(self, other: "Configuration") -> bool:
+        """Whether a running process may go on with the other one: they differ in certificates and DKIM keys alone."""
+        mine, theirs = (msgspec.structs.replace(c.settings, certificate=(), dkim=()) for c in (self, other))
+        return (
+            mine == theirs
+            and self.fixed == other.fixed
+            and bool(self.certificates) == bool(other.certificates)
+        )
 
 
 def load(path: Path) -> Configuration:
@@ -53,6 +67,7 @@ def load(path: Path) -> Configuration:
             if d.route.password_file
         },
         digest=digest(files),
+        fixed=digest({name: files[name] for name in files if name not in (str(path), *renewable(parsed))}),
     )
 
 
@@ -79,12 +94,15 @@ def read_files(path: Path) -> tuple[dict[str, bytes], list[str]]:
     return files, problems
 
 
+def renewable(parsed: Settings) -> list[str]:
+    """The paths of the files that a running process takes in anew: certificates and DKIM keys."""
+    names = [path for certificate in parsed.certificate for path in (certificate.chain, certificate.key)]
+    return names + [key.key for key in parsed.dkim]
+
+
 def referenced(parsed: Settings) -> list[str]:
     """The paths of all files that the settings name."""
-    names = [parsed.paths.accounts]
-    for certificate in parsed.certificate:
-        names += [certificate.chain, certificate.key]
-    names += [key.key for key in parsed.dkim]
+    names = [parsed.paths.accounts, *renewable(parsed)]
     names += [d.route.password_file for d in parsed.domain if d.route.password_file]
     names += [d.aliases for d in parsed.domain if d.aliases]
     return list(dict.fromkeys(names))

@@ -52,6 +52,10 @@ class Desk:
         self.committed_at = float("-inf")  # monotonic time of the last commit that was seen to succeed
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def take_in(self, configuration: Configuration) -> None:
+        """Go on with other certificates and DKIM keys: what begins from now on uses them, what is under way does not."""
+        self.configuration = configuration
+
     def _gatherer(self) -> Gatherer | None:
         evidence = self.settings.evidence
         if evidence is None:

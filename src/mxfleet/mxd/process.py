@@ -7,6 +7,8 @@ import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from mxfleet.errors import MxfleetError
+from mxfleet.mxd import configuration as files
 from mxfleet.mxd.courier import Courier
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.health import Health
@@ -32,6 +34,7 @@ async def _main(number: int, inheritance: Inheritance) -> int:
     spool = SqliteSpool(Path(configuration.settings.paths.spool), lambda: _wake(inheritance.wake[1]))
     desk = Desk(configuration, spool, number, inheritance.shared.row(number), log)
     health = Health(desk, inheritance.shared)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _take_in, desk, inheritance)
     try:
         if number == COURIER:
             await _until_told(Courier(desk, health, inheritance.wake[0]).run, inheritance)
@@ -61,8 +64,22 @@ async def _until_told(run: Run, inheritance: Inheritance) -> None:
         announcing.cancel()
 
 
+def _take_in(desk: Desk, inheritance: Inheritance) -> None:
+    """The parent has found that certificates or DKIM keys changed, and nothing else."""
+    try:
+        desk.take_in(files.load(inheritance.settings))
+    except MxfleetError as error:  # the files changed once more; the parent waits in vain and says so
+        desk.log.error("not reloaded", reason=str(error))
+        return
+    _tell(inheritance.ready[1])
+
+
 async def _announce(ready: asyncio.Event, pipe: int) -> None:
     await ready.wait()
+    _tell(pipe)
+
+
+def _tell(pipe: int) -> None:
     with contextlib.suppress(BlockingIOError):
         os.write(pipe, b".")
 

@@ -3,6 +3,7 @@
 import ssl
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from mxfleet.errors import SettingsError
@@ -32,6 +33,8 @@ class Certificates:
         self._by_name: dict[str, ssl.SSLContext] = {}
         self._by_address: dict[str, ssl.SSLContext] = {}
         self._names: dict[int, str] = {}
+        self.chains: dict[str, bytes] = {}
+        """By name the PEM chain that is shown, as it was loaded."""
         for certificate in settings:
             context = self._context(certificate)
             self._by_name.setdefault(certificate.name.lower(), context)
@@ -58,6 +61,7 @@ class Certificates:
         context.options |= ssl.OP_NO_RENEGOTIATION
         try:
             context.load_cert_chain(certificate.chain, certificate.key)
+            self.chains[certificate.name] = Path(certificate.chain).read_bytes()
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(
                 f"certificate {certificate.name}: {certificate.chain} with {certificate.key}: {error}",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import ssl
 import sys
 from collections import Counter
 from typing import Final
@@ -54,17 +55,20 @@ class Worker:
         await self._drain()
 
     def _listen(self) -> None:
-        certificates = self._desk.configuration.certificates
+        offered = bool(self._desk.configuration.certificates)
         for service in _SERVICES:
             config = self._desk.server_config(service)
             for listener in self._sockets.get(service, ()):
-                if service == "submissions" and not certificates:
+                if service == "submissions" and not offered:
                     continue
-                context = certificates.for_address if service == "submissions" else None
+                context = self._context if service == "submissions" else None
                 make = functools.partial(self._session, config)
                 self._acceptors.append(Acceptor(listener, make, context, self._handshake_failed))
         for listener in self._sockets.get("health", ()):
             self._acceptors.append(Acceptor(listener, self._health.connection))
+
+    def _context(self, address: str) -> ssl.SSLContext:
+        return self._desk.configuration.certificates.for_address(address)  # asked anew: a reload replaces it
 
     def _handshake_failed(self) -> None:
         self._desk.counters.add("tls_failures")

@@ -40,8 +40,16 @@ def unit_files(unit: str) -> tuple[str, ...]:
 
 
 def noting(
-    view: View, role: str, unit: str, loaded: tuple[str, ...], *, reloads: bool = False, live: bool = False
+    view: View,
+    role: str,
+    unit: str,
+    loaded: tuple[str, ...],
+    *,
+    reloads: bool = False,
+    live: bool = False,
+    fixed: tuple[str, ...] = (),
 ) -> File:
-    """A drop-in by which the unit notes, each time it starts, what it has loaded."""
-    text = view.template("/etc/systemd/system/noting.conf", loaded=loaded, reloads=reloads, live=live)
+    """A drop-in by which the unit notes, each time it starts, what it has loaded; `fixed` is noted by itself too."""
+    path = "/etc/systemd/system/noting.conf"
+    text = view.template(path, loaded=loaded, reloads=reloads, live=live, fixed=fixed)
     return File(role=role, path=f"/etc/systemd/system/{unit}.d/50-mxfleet.conf", text=text)

@@ -15,6 +15,8 @@ RELEASES = "/opt/mxfleet/releases"
 CURRENT = "/opt/mxfleet/current"
 COMMAND = "/usr/local/sbin/mxd"
 SERVICE = "mxd.service"
+FIXED = (f"/etc/systemd/system/{SERVICE}", f"/etc/systemd/system/{SERVICE}.d/50-mxfleet.conf")
+"""What a running service cannot take in, beside its release: its own unit."""
 
 
 def sockets(view: View) -> dict[str, tuple[int, str]]:
@@ -37,7 +39,7 @@ def unit_files(view: View) -> Iterator[File]:
 def files(view: View) -> Iterator[File]:
     """Secrets first, the settings that name them last, tested by the release that will read them."""
     yield from unit_files(view)
-    yield noting(view, "smtp", SERVICE, loaded(view))
+    yield noting(view, "smtp", SERVICE, loaded(view), reloads=True, fixed=FIXED)
     yield view.file("smtp", COMMAND, mode=0o755, check="sh -n {}")
     yield from secret_files(view)
     for key in view.signing.called:  # beside the others, named by no settings: read when it is active
