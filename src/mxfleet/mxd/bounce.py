@@ -19,13 +19,15 @@ from mxfleet.mxd.spool.protocol import Envelope, Notice, StoredMessage
 class Failure(msgspec.Struct, frozen=True):
     """One recipient that will not get the message: the last reply, all that is to be said, whose words they are.
 
-    `host` is empty where the words are ours; a temporary reply means that time has run out.
+    `host` is empty where the words are ours; a temporary reply means that time has run out; `orcpt` is as it was
+    said (RFC 3461 §4.2).
     """
 
     recipient: str
     reply: Reply
     words: str
     host: str
+    orcpt: str = ""
 
 
 class Reporter(msgspec.Struct, frozen=True):
@@ -87,7 +89,7 @@ def _status(failure: Failure) -> dsn.RecipientStatus:
         recipient = parse_mailbox(failure.recipient)
     except AddressError:  # cannot be: the engine has parsed it
         recipient = Mailbox(printable(failure.recipient), "")
-    return dsn.RecipientStatus(recipient, "failed", failure.reply, failure.host)
+    return dsn.RecipientStatus(recipient, "failed", failure.reply, failure.host, failure.orcpt)
 
 
 def _header_section(message: StoredMessage) -> bytes:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from mxfleet.errors import SpoolError
+from mxfleet.mail import dsn
 from mxfleet.mail.smtp.delivery import RecipientResult
 from mxfleet.mxd import bounce, schedule
 from mxfleet.mxd.desk import Desk
@@ -71,9 +72,15 @@ class Clerk:
     def _notice(self, lease: Lease, attempt: Attempt, results: list[Result], now: float) -> Notice | None:
         message = lease.message
         failures = [
-            bounce.Failure(r.address, answer.reply, result.reply, attempt.host if answer.remote else "")
+            bounce.Failure(
+                r.address,
+                answer.reply,
+                result.reply,
+                attempt.host if answer.remote else "",
+                message.envelope.orcpt.get(r.address, ""),
+            )
             for r, answer, result in zip(lease.recipients, attempt.answers, results, strict=True)
-            if result.state == "failed"
+            if result.state == "failed" and dsn.wanted(message.envelope.notify.get(r.address, ""), "failed")
         ]
         if not failures or not bounce.wanted(message.envelope):
             return None

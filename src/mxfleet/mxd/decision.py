@@ -85,6 +85,17 @@ def _authenticated(evidence: Evidence) -> bool:
     )
 
 
+def is_senders_own(evidence: Evidence) -> bool:
+    """Whether the domain of the reverse-path answers for the message, so that a report to it hits nobody else.
+
+    That DMARC passes is not enough: the author's domain may be another one.
+    """
+    spf, domain = evidence.spf, evidence.sender.rpartition("@")[2].lower()
+    if spf is not None and spf.result == "pass" and spf.identity == "mailfrom" and domain:
+        return True
+    return any(verdict.result == "pass" and verdict.domain == domain for verdict in evidence.dkim or ())
+
+
 def _outweighed(evidence: Evidence, rules: Rules) -> str:
     """Why a failure of DMARC does not count here, "" where it does."""
     dmarc, arc = evidence.dmarc, evidence.arc

@@ -98,8 +98,6 @@ class Desk:
             max_size=service_settings.message_size,
             max_recipients=service_settings.recipients,
             offer_starttls=bool(self.configuration.certificates),
-            offer_smtputf8=False,  # until envelopes carry what MAIL and RCPT say of it
-            offer_dsn=False,
             limits=ServerLimits(
                 errors=service_settings.errors,
                 command_seconds=service_settings.command_timeout,

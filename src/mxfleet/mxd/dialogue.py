@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from mxfleet.mail.address import Mailbox, parse_mailbox
+from mxfleet.mail.message import needs_utf8
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp.client import ClientConfig
 from mxfleet.mail.smtp.client_events import BodyWanted, Failed, Outcome, Ready
 from mxfleet.mail.smtp.delivery import RecipientResult, Stage, Status, Transaction
 from mxfleet.mail.smtp.events import Closed, StartTls
+from mxfleet.mail.smtp.notification import MailDsn, RcptDsn
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.idle import IdleConnections
 from mxfleet.mxd.outbound import UNREACHABLE, Connection
@@ -25,7 +27,8 @@ NO_HANDSHAKE = Reply(451, "4.7.5", "The TLS handshake failed")
 class Attempt(msgspec.Struct, frozen=True):
     """What became of an attempt: an answer for each recipient, in order, and the host whose words they are.
 
-    Not `decided` means that no host has said anything about any recipient: another one may be asked.
+    Not `decided` means that no host has said anything about any recipient: another one may be asked. `reports`
+    says that the host took over what the sender wants to be told (DSN, RFC 3461).
     """
 
     answers: tuple[RecipientResult, ...]
@@ -33,6 +36,7 @@ class Attempt(msgspec.Struct, frozen=True):
     address: str = ""
     tls: str = ""
     decided: bool = True
+    reports: bool = False
 
 
 class Dialogue:
@@ -96,9 +100,11 @@ class Dialogue:
                 self._desk.log.warning("abandoned behind the final dot", trace=message.envelope.trace)
             connection.abort()
             raise
-        tls = connection.engine.tls
+        tls, reports = connection.engine.tls, "DSN" in connection.engine.extensions
         self._idle.put((hop, address), connection)
-        return msgspec.structs.replace(found, host=hop.host, address=address, tls=tls.version if tls else "")
+        return msgspec.structs.replace(
+            found, host=hop.host, address=address, tls=tls.version if tls else "", reports=reports
+        )
 
     async def _speak(
         self, connection: Connection, hop: Hop, message: StoredMessage, recipients: tuple[Mailbox, ...]
@@ -109,7 +115,7 @@ class Dialogue:
                     if not await connection.start_tls(self._context, hop.host):
                         return same_for_all(recipients, NO_HANDSHAKE, stage="starttls")
                 case Ready():
-                    connection.engine.send(_transaction(message, recipients))
+                    connection.engine.send(transaction_of(message, recipients))
                 case BodyWanted():
                     async for piece in self._octets(message):
                         await connection.body(piece)
@@ -138,11 +144,23 @@ def same_for_all(
     return Attempt(tuple(answers), host, address, decided=False)
 
 
-def _transaction(message: StoredMessage, recipients: tuple[Mailbox, ...]) -> Transaction:
+def transaction_of(message: StoredMessage, recipients: tuple[Mailbox, ...]) -> Transaction:
+    """What the next host is told, with all that was said to us (RFC 3461 §5.2.1, RFC 6531 §3.4)."""
     envelope = message.envelope
     reverse = parse_mailbox(envelope.sender) if envelope.sender else None
     size = len(message.head) + envelope.size
-    return Transaction(reverse, recipients, size, "8BITMIME" if envelope.eight_bit else "7BIT")
+    names = [str(recipient) for recipient in recipients]
+    return Transaction(
+        reverse,
+        recipients,
+        size,
+        "8BITMIME" if envelope.eight_bit else "7BIT",
+        utf8=envelope.utf8 and needs_utf8(message.head + message.first),
+        dsn=MailDsn(envelope.ret, envelope.envid),
+        recipient_dsn=tuple(
+            RcptDsn(envelope.notify.get(name, ""), envelope.orcpt.get(name, "")) for name in names
+        ),
+    )
 
 
 def _worn_out(attempt: Attempt) -> bool:

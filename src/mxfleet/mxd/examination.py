@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from mxfleet.mail.evidence import Evidence
 from mxfleet.mail.message import Headers
 from mxfleet.mail.spf.result import Spf
-from mxfleet.mxd.decision import Decision, decide
+from mxfleet.mxd.decision import Decision, decide, is_senders_own
 from mxfleet.mxd.desk import Client, Desk
 from mxfleet.mxd.evidence import Begun, ClientEvidence, MessageEvidence
 from mxfleet.mxd.fields import marks
@@ -89,7 +89,8 @@ class Examination(Inspection):
         if decision.reply is not None:
             return Finding(refusal=decision.reply, facts=facts)
         written = self._desk.author.fields(evidence)
-        return Finding(marks(decision.marks) + written, None, facts, marked=bool(decision.marks))
+        marked, passed = bool(decision.marks), is_senders_own(evidence)
+        return Finding(marks(decision.marks) + written, None, facts, marked, passed)
 
 
 def _facts(evidence: Evidence, spam: Spam | None, decision: Decision) -> Iterator[tuple[str, object]]:

@@ -23,12 +23,16 @@ threads = ThreadPoolExecutor(
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What came out: fields to put above our Received field, or why the message is refused; facts for the log."""
+    """What came out: fields to put above our Received field, or why the message is refused; facts for the log.
+
+    `passed` says that the reverse-path is shown not to be forged, so that a report may go there.
+    """
 
     head: bytes = b""
     refusal: Reply | None = None
     facts: Mapping[str, object] = {}
     marked: bool = False
+    passed: bool = False
 
 
 class Arrived(msgspec.Struct, frozen=True):

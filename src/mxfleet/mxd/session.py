@@ -8,6 +8,7 @@ from mxfleet.mail.address import Mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp import events, replies
 from mxfleet.mail.smtp.limits import ServerConfig
+from mxfleet.mail.smtp.notification import NO_RCPT_DSN, RcptDsn
 from mxfleet.mail.spf.result import Spf
 from mxfleet.mxd import policy
 from mxfleet.mxd.accounts import Account
@@ -38,6 +39,7 @@ class Session(Carrier):
         self._ended = ended
         self._account: Account | None = None
         self._recipients: list[Mailbox] = []
+        self._wishes: dict[Mailbox, RcptDsn] = {}  # of those who said any
         self._rules: Rules | None = None  # those of the recipients so far
         self._known: ClientEvidence | None = None
         self._spf: Begun[Spf] | None = None
@@ -93,7 +95,7 @@ class Session(Carrier):
         self.engine.accept()
 
     def _mail(self, event: events.MailFrom) -> None:
-        self._recipients, self._rules = [], None
+        self._recipients, self._wishes, self._rules = [], {}, None
         refusal = policy.sender(event.reverse_path, self._account.may_send_as) if self._account else None
         if refusal is not None:
             self._log_refusal("senders_refused", refusal, sender=str(event.reverse_path or ""))
@@ -151,6 +153,9 @@ class Session(Carrier):
             self.engine.answer(found)
         else:
             self._recipients.extend(found)
+            if event.dsn is not NO_RCPT_DSN:
+                for mailbox in found:
+                    self._wishes.setdefault(mailbox, event.dsn)
             self.desk.counters.add("recipients_accepted")
             self.engine.accept()
 
@@ -158,7 +163,7 @@ class Session(Carrier):
         recipients = tuple(dict.fromkeys(self._recipients))
         client = self._client()
         inspection = self._inspection(client, event.mail, recipients)
-        self._transaction = Transaction(self.desk, client, event.mail, recipients, inspection)
+        self._transaction = Transaction(self.desk, client, event.mail, recipients, inspection, self._wishes)
         self.engine.accept()
 
     def _inspection(

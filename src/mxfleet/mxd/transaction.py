@@ -9,6 +9,7 @@ from mxfleet.errors import MessageError, SpoolError
 from mxfleet.mail.address import Mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp.events import MailFrom
+from mxfleet.mail.smtp.notification import RcptDsn
 from mxfleet.mxd import policy
 from mxfleet.mxd.desk import Client, Desk
 from mxfleet.mxd.inspection import INLINE, Arrived, Finding, Inspection
@@ -31,8 +32,12 @@ class Transaction:
         mail: MailFrom,
         recipients: tuple[Mailbox, ...],
         inspection: Inspection | None,
+        wishes: Mapping[Mailbox, RcptDsn] = {},
     ) -> None:
-        """`inspection` reads the message on its way, None where nobody wants to know what is in it."""
+        """`inspection` reads the message on its way, None where nobody wants to know what is in it.
+
+        `wishes` are NOTIFY and ORCPT of the recipients who have any (RFC 3461).
+        """
         self.trace = desk.trace_ids()
         self.failed: Reply | None = None
         self._desk = desk
@@ -46,7 +51,9 @@ class Transaction:
         self._staged: Staged | None = None
         self._staging: asyncio.Task[None] | None = None
         self._inspection = inspection
+        self._wishes = wishes
         self._facts: Mapping[str, object] = {}
+        self._passed = False
 
     @property
     def ahead(self) -> bool:
@@ -151,7 +158,7 @@ class Transaction:
             done(self._trouble(error))
 
     def _found(self, found: Finding, size: int, rest: bytes, done: Callable[[Reply], None]) -> None:
-        self._facts = found.facts
+        self._facts, self._passed = found.facts, found.passed
         if found.refusal is not None:
             done(self._refuse(found.refusal))
             return
@@ -205,8 +212,14 @@ class Transaction:
             client=client.address,
             helo=client.hello,
             eight_bit=mail.body == "8BITMIME",
+            utf8=mail.utf8,
             size=size,
             message_id=message_id,
+            passed=self._passed,
+            ret=mail.dsn.ret,
+            envid=mail.dsn.envid,
+            notify={str(who): wish.notify for who, wish in self._wishes.items() if wish.notify},
+            orcpt={str(who): wish.orcpt for who, wish in self._wishes.items() if wish.orcpt},
         )
 
     def _committed(self, commit: asyncio.Future[None], envelope: Envelope, recipients: list[str]) -> Reply:

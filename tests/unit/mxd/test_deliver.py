@@ -86,8 +86,9 @@ def routed(port: int) -> tuple[settings.DomainSettings, ...]:
     return (settings.DomainSettings(name="peer.test", recipients=(), route=route),) if port else ()
 
 
-def lease(*recipients: str, chunks: int = 1) -> Lease:
-    envelope = Envelope(trace="t1", sender="alice@corp.test", received=0.0, expires=9e9, size=30)
+def lease(*recipients: str, chunks: int = 1, **said: Any) -> Lease:
+    sender = said.pop("sender", "alice@corp.test")
+    envelope = Envelope(trace="t1", sender=sender, received=0.0, expires=9e9, size=30, **said)
     message = StoredMessage(1, envelope, b"Received: x\r\n", b"Subject: hello\r\n\r\nbody\r\n", chunks)
     members = tuple(Recipient(n, address) for n, address in enumerate(recipients or ("u@peer.test",)))
     return Lease(1, 1, 9e9, "peer.test", 0, message, members)
@@ -119,6 +120,21 @@ async def test_each_recipient_has_its_own_answer(deliverer: Make, make_sink: Cal
     assert sender.startswith("MAIL FROM:<alice@corp.test>")
     assert recipients == ["RCPT TO:<u@peer.test>"]
     assert body == b"Received: x\r\nSubject: hello\r\n\r\nbody\r\n"
+
+
+async def test_what_needs_smtputf8_fails_clearly_at_a_host_that_lacks_it(
+    deliverer: Make, make_sink: Callable[..., Any]
+) -> None:
+    sink = make_sink(lmtp=False)
+    here = deliverer(FakeDns(["mx.test"], mx_test=["127.0.0.2"]), sink.port)
+    attempt = await here.attempt([lease("u@peer.test", sender="дед@corp.test", utf8=True)])
+    ((status, reply),) = said(attempt)
+    assert (status, reply[:10], "SMTPUTF8" in reply) == ("failed", "550 5.6.7 ", True)
+    assert sink.messages == []
+    sink.replies["EHLO"] = "250-sink\r\n250-SMTPUTF8\r\n250-DSN\r\n250 8BITMIME"
+    again = deliverer(FakeDns(["mx.test"], mx_test=["127.0.0.2"]), sink.port)
+    attempt = await again.attempt([lease("u@peer.test", sender="дед@corp.test", utf8=True)])
+    assert (said(attempt)[0][0], attempt.reports) == ("delivered", True)
 
 
 async def test_all_chunks_are_sent_in_order(deliverer: Make, make_sink: Callable[..., Any]) -> None:
