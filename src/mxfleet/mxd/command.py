@@ -51,7 +51,7 @@ def serve(arguments: argparse.Namespace) -> int:
         raise ServiceError(
             "nothing to listen on", hint="systemctl start mxd, or --listen smtp=127.0.0.1:2525"
         )
-    os.umask(0o027)
+    os.umask(0o077)
     prepare(Path(configuration.settings.paths.spool))
     return Supervisor(arguments.settings, configuration, sockets, os.environ, process.main).run()
 
