@@ -10,6 +10,7 @@ from mxfleet.fleet import (
     Domain,
     FileSecret,
     Fleet,
+    Forwarding,
     KeyPeriods,
     Lmtp,
     Network4,
@@ -61,12 +62,24 @@ FLEET = Fleet(
     ),
     submission_hostname="submit.corp.test",
     domains=(
-        Domain(name="corp.test", recipients=("alice", "bob", "postmaster", "abuse"), route=_OFFICE),
-        Domain(name="shop.test", recipients=("sales", "postmaster", "abuse"), route=_OFFICE),
+        Domain(
+            name="corp.test",
+            recipients=("alice", "bob", "postmaster", "abuse"),
+            route=_OFFICE,
+            separator="+",
+        ),
+        Domain(
+            name="shop.test",
+            recipients=("sales", "postmaster", "abuse"),
+            route=_OFFICE,
+            aliases={"sales": ("sales", "carol@peer.test")},  # kept here, and forwarded
+            separator="+",
+        ),
         Domain(name="parked.test", parked=True),
     ),
     accounts=(Account("alice@corp.test"), Account("bob@corp.test", also=("sales@shop.test",))),
     postmaster="postmaster@corp.test",
+    forwarding=Forwarding(domain="corp.test"),
     admin_networks=(Network4("10.77.0.1/32"), Network6("fd77:77::1/128")),
     zones=(
         Zone(name="corp.test", provider=_KNOT),

@@ -42,7 +42,7 @@ def init(fleet_file: FleetOption = None, json_output: JsonOption = False) -> int
     from mxfleet.keys.dkim import mint_missing
     from mxfleet.keys.ledger import wall_clock, writing
     from mxfleet.keys.needs import sending_domains
-    from mxfleet.keys.prepare import ensure_backup_password
+    from mxfleet.keys.prepare import ensure_backup_password, ensure_forwarding_key
     from mxfleet.keys.vault import Vault
 
     fleet = load(fleet_file, os.environ, ROOT)
@@ -51,6 +51,7 @@ def init(fleet_file: FleetOption = None, json_output: JsonOption = False) -> int
         made_identity = vault.ensure_identity()
         minted = mint_missing(writer, vault, sending_domains(fleet))
         ensure_backup_password(fleet, vault)
+        ensure_forwarding_key(fleet, vault)
     if json_output:
         keys = [{"domain": m.owner, "selector": m.label, "algorithm": m.algorithm} for m in minted]
         print(json.dumps({"identity": str(vault.identity), "identity_made": made_identity, "minted": keys}))

@@ -25,7 +25,7 @@ from mxfleet.fleet.model import (
 )
 from mxfleet.fleet.policy import KeyPeriods, Policy, Retry
 from mxfleet.fleet.receiving import Receiving, Rspamd
-from mxfleet.fleet.routes import Lmtp, Route, Smtp
+from mxfleet.fleet.routes import Forwarding, Lmtp, Relay, Route, Smtp
 from mxfleet.fleet.secrets import EnvSecret, FileSecret, Secret, SecretReference
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "EnvSecret",
     "FileSecret",
     "Fleet",
+    "Forwarding",
     "KeyPeriods",
     "Lmtp",
     "Network",
@@ -48,6 +49,7 @@ __all__ = [
     "Node",
     "Policy",
     "Receiving",
+    "Relay",
     "Resolver",
     "Retry",
     "Rfc2136",

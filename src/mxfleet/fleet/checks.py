@@ -1,17 +1,13 @@
 """What makes a fleet wrong: each check is a generator of (sentence, remedy), pure, in the order of reading."""
 
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 from mxfleet.errors import FleetError
 from mxfleet.fleet.model import Fleet
-from mxfleet.fleet.names import LABEL, is_hostname
+from mxfleet.fleet.names import LABEL, LOCAL_PART, Problem, all_hostnames, is_hostname, twice
 from mxfleet.fleet.policy import FLOORS
-from mxfleet.fleet.receiving_checks import Problem, receiving
-from mxfleet.fleet.routes import Lmtp, Smtp
-
-LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
+from mxfleet.fleet.receiving_checks import receiving
+from mxfleet.fleet.routing_checks import aliases, forwarding, relays, routes
 
 
 def refuse_wrong(fleet: Fleet) -> None:
@@ -37,14 +33,14 @@ def names(fleet: Fleet) -> Iterator[Problem]:
                 f"node {node.name}: hostname {node.hostname!r} is not a full host name",
                 "e.g. mx1.example.org",
             )
-    yield from _twice("node name", [node.name for node in fleet.nodes])
-    yield from _twice("hostname", _hostnames(fleet))
+    yield from twice("node name", [node.name for node in fleet.nodes])
+    yield from twice("hostname", all_hostnames(fleet))
 
 
 def addresses(fleet: Fleet) -> Iterator[Problem]:
     """Each address belongs to one thing, and all nodes have the same address families."""
     service = list(fleet.service.addresses) if fleet.service else []
-    yield from _twice("address", [str(address) for address in [*fleet.peer_addresses, *service]])
+    yield from twice("address", [str(address) for address in [*fleet.peer_addresses, *service]])
     with_v6 = [node.name for node in fleet.nodes if node.address6]
     if with_v6 and len(with_v6) != len(fleet.nodes):
         without = [node.name for node in fleet.nodes if not node.address6]
@@ -93,7 +89,7 @@ def domains(fleet: Fleet) -> Iterator[Problem]:
     """A domain has recipients and a route, or is parked."""
     if not fleet.domains:
         yield f"fleet {fleet.name!r} has no domains", "give it at least one Domain(...)"
-    yield from _twice("domain", [domain.name for domain in fleet.domains])
+    yield from twice("domain", [domain.name for domain in fleet.domains])
     for domain in fleet.domains:
         if not is_hostname(domain.name):
             yield (
@@ -105,12 +101,14 @@ def domains(fleet: Fleet) -> Iterator[Problem]:
                 f"domain {domain.name} is parked and has a route or recipients",
                 "a parked domain has neither",
             )
-        if not domain.parked and domain.route is None:
+        if domain.parked or domain.rewrite_to:
+            continue
+        if not domain.next_hops:
             yield (
                 f"domain {domain.name} has no route: its mail would go nowhere",
                 "give it route=Lmtp(...) or Smtp(...), or parked=True",
             )
-        if not domain.parked and not domain.recipients:
+        if not (domain.recipients or domain.aliases or domain.catch_all):
             yield (
                 f"domain {domain.name} has no recipients: all its mail would be refused",
                 "list its local parts, or say parked=True",
@@ -121,33 +119,12 @@ def domains(fleet: Fleet) -> Iterator[Problem]:
                     f"domain {domain.name}: recipient {local_part!r} is not a local part",
                     "write the part before the @",
                 )
-        if isinstance(domain.route, Lmtp | Smtp) and not 1 <= domain.route.port <= 65535:
-            yield (
-                f"domain {domain.name}: route port {domain.route.port} is not 1 to 65535",
-                "LMTP is often 24, SMTP 25",
-            )
-        yield from _twice(f"recipient of {domain.name}", list(domain.recipients))
-
-
-def smtp_routes(fleet: Fleet) -> Iterator[Problem]:
-    """No password travels unprotected, and no route leads back to the fleet."""
-    own = set(_hostnames(fleet)) | {str(address) for address in fleet.peer_addresses}
-    for domain in fleet.domains:
-        if isinstance(domain.route, Smtp) and domain.route.username and not domain.route.require_tls:
-            yield (
-                f"domain {domain.name}: its next hop has a username but not require_tls",
-                "a password needs TLS",
-            )
-        if domain.route and domain.route.host in own:
-            yield (
-                f"domain {domain.name}: its route {domain.route.host} is this fleet: mail would loop",
-                "name the mailbox server",
-            )
+        yield from twice(f"recipient of {domain.name}", list(domain.recipients))
 
 
 def accounts(fleet: Fleet) -> Iterator[Problem]:
     """Who submits mail does so from a domain that the fleet signs for."""
-    yield from _twice("account", [account.address for account in fleet.accounts])
+    yield from twice("account", [account.address for account in fleet.accounts])
     sending = {domain.name for domain in fleet.domains if not domain.parked}
     for account in fleet.accounts:
         for address in (account.address, *account.also):
@@ -166,11 +143,11 @@ def accounts(fleet: Fleet) -> Iterator[Problem]:
 
 def zones(fleet: Fleet) -> Iterator[Problem]:
     """Every domain and host name lies in a zone, where zones are given at all."""
-    yield from _twice("zone", [zone.name for zone in fleet.zones])
+    yield from twice("zone", [zone.name for zone in fleet.zones])
     if not fleet.zones:
         return
     zone_names = {zone.name for zone in fleet.zones}
-    for name in [*(domain.name for domain in fleet.domains), *_hostnames(fleet)]:
+    for name in [*(domain.name for domain in fleet.domains), *all_hostnames(fleet)]:
         if not any(name == zone or name.endswith(f".{zone}") for zone in zone_names):
             yield (
                 f"{name} is in none of the fleet's zones",
@@ -218,20 +195,6 @@ def laboratory(fleet: Fleet) -> Iterator[Problem]:
 
 
 CHECKS: tuple[Callable[[Fleet], Iterator[Problem]], ...] = (
-    names, addresses, service, access, domains, smtp_routes, accounts, zones, receiving, periods, laboratory,
+    names, addresses, service, access, domains, routes, relays, aliases, forwarding, accounts, zones, receiving,
+    periods, laboratory,
 )  # fmt: skip
-
-
-def _hostnames(fleet: Fleet) -> list[str]:
-    hostnames = [node.hostname for node in fleet.nodes]
-    if fleet.service:
-        hostnames.append(fleet.service.hostname)
-    if fleet.submission_hostname:
-        hostnames.append(fleet.submission_hostname)
-    return hostnames
-
-
-def _twice(what: str, values: list[str]) -> Iterator[Problem]:
-    for value, count in Counter(values).items():
-        if count > 1:
-            yield f"{what} {value} is given {count} times", "each may stand once"

@@ -1,12 +1,13 @@
 """The typed description of a fleet: frozen values, no behaviour but small derivations."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 from mxfleet.fleet.policy import Policy
 from mxfleet.fleet.receiving import Receiving
-from mxfleet.fleet.routes import Route
+from mxfleet.fleet.routes import Forwarding, Relay, Route, Routes, next_hops
 from mxfleet.fleet.secrets import FileSecret, Secret, SecretReference
 
 Address4 = IPv4Address
@@ -52,7 +53,12 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """A mail domain: its recipients (local parts) and where their mail goes.
+    """A mail domain: its recipients (local parts) and where their mail goes, by one next hop or several.
+
+    `aliases` are further local parts with whom they stand for: local parts here, or addresses anywhere (mail for
+    elsewhere is forwarded). `catch_all` gets what is for nobody else; after `separator`, e.g. `+`, a local part may
+    have a detail (alice+lists is alice). With `subdomains` all names below are as this one; with `rewrite_to` it is
+    another name of that domain, and has no recipients of its own.
 
     A parked domain has neither: it publishes that it neither sends nor receives (RFC 7505, `-all`, reject).
     `also_send` are SPF terms for who else sends in its name, e.g. `include:_spf.example.net`. `receiving`, where
@@ -61,10 +67,20 @@ class Domain:
 
     name: str
     recipients: tuple[str, ...] = ()
-    route: Route | None = None
+    route: Routes | None = None
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    catch_all: tuple[str, ...] = ()
+    separator: str = ""
+    subdomains: bool = False
+    rewrite_to: str = ""
     parked: bool = False
     also_send: tuple[str, ...] = ()
     receiving: Receiving | None = None
+
+    @property
+    def next_hops(self) -> tuple[Route, ...]:
+        """Where its mail goes: one next hop or several."""
+        return next_hops(self.route)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +236,8 @@ class Fleet:
     submission_hostname: str = ""
     accounts: tuple[Account, ...] = ()
     zones: tuple[Zone, ...] = ()
+    relays: tuple[Relay, ...] = ()
+    forwarding: Forwarding | None = None
     acme: Acme | None = None
     resolver: Resolver = field(default_factory=Resolver)
     ssh: Ssh = field(default_factory=Ssh)
@@ -249,6 +267,13 @@ class Fleet:
     def roll_order(self) -> tuple[Node, ...]:
         """Nodes in the order of a rolling change before the holder is known: last in the file first."""
         return tuple(reversed(self.nodes))
+
+    @property
+    def hostnames(self) -> tuple[str, ...]:
+        """Every name that a host of the fleet goes by."""
+        from mxfleet.fleet.names import all_hostnames
+
+        return tuple(dict.fromkeys(all_hostnames(self)))
 
     @property
     def peer_addresses(self) -> tuple[Address, ...]:

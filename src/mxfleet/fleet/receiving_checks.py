@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 from mxfleet.fleet.model import Fleet
-from mxfleet.fleet.names import is_hostname
+from mxfleet.fleet.names import Problem, is_hostname
 from mxfleet.fleet.receiving import MEBIBYTE, VALUES, Receiving, Rspamd
 
-Problem = tuple[str, str]
 MOST_SCORE = 1000.0
 LEAST_MEMORY = 256 * MEBIBYTE
 LEAST_CACHE = 8 * MEBIBYTE

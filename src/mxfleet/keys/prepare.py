@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mxfleet.errors import StateError
 from mxfleet.fleet.model import Fleet
+from mxfleet.fleet.secrets import Secret
 from mxfleet.keys.accounts import set_password
 from mxfleet.keys.authority import issue_missing
 from mxfleet.keys.dkim import mint_missing
@@ -41,6 +42,7 @@ def prepare_state(
         issued = issue_missing(writer, vault, server_names(fleet)) if fleet.laboratory else []
         changed = _set_accounts(fleet, vault, passwords)
         ensure_backup_password(fleet, vault)
+        ensure_forwarding_key(fleet, vault)
     return Prepared(identity, tuple(minted), tuple(issued), tuple(changed))
 
 
@@ -49,6 +51,13 @@ def ensure_backup_password(fleet: Fleet, vault: Vault) -> None:
     name = fleet.backup.secret.name
     if not vault.has(name):
         vault.write(name, secrets.token_urlsafe(32).encode("ascii"))
+
+
+def ensure_forwarding_key(fleet: Fleet, vault: Vault) -> None:
+    """Make a key for rewritten reverse-paths (SRS) where the fleet forwards and the vault has none."""
+    keys = fleet.forwarding.keys if fleet.forwarding else None
+    if isinstance(keys, Secret) and not vault.has(keys.name):
+        vault.write(keys.name, secrets.token_urlsafe(32).encode("ascii"))
 
 
 def _set_accounts(fleet: Fleet, vault: Vault, passwords: Mapping[str, str]) -> list[str]:

@@ -142,6 +142,7 @@ def _maker(name: str) -> str:
         "dkim": "mxfleet dkim init",
         "tls": "mxfleet tls init",
         "backup": "mxfleet dkim init",
+        "srs": "mxfleet dkim init",
         "accounts": f"mxfleet account set {rest}",
     }
     return commands.get(first, f"mxfleet account secret {name}")

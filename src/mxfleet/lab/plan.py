@@ -124,7 +124,7 @@ def _key(fleet: Fleet) -> tuple[str, str]:
 
 def _office_hosts(fleet: Fleet) -> tuple[str, ...]:
     """The host names under which the fleet reaches its mailbox server: all of them are `office`."""
-    hosts = {domain.route.host for domain in fleet.domains if isinstance(domain.route, Lmtp)}
+    hosts = {hop.host for domain in fleet.domains for hop in domain.next_hops if isinstance(hop, Lmtp)}
     return tuple(sorted(hosts | {"office.corp.test"}))
 
 
@@ -133,7 +133,7 @@ def _mailboxes(fleet: Fleet, office_hosts: tuple[str, ...]) -> tuple[str, ...]:
     kept = [
         f"{local_part}@{domain.name}"
         for domain in fleet.domains
-        if isinstance(domain.route, Lmtp) and domain.route.host in office_hosts
+        if any(isinstance(hop, Lmtp) and hop.host in office_hosts for hop in domain.next_hops)
         for local_part in domain.recipients
     ]
     return tuple(dict.fromkeys([*kept, *(account.address for account in fleet.accounts)]))

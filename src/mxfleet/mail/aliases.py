@@ -1,11 +1,13 @@
 """Who an address stands for: mailboxes, aliases, catch-alls, subaddresses (RFC 5233), forwards; as a pure function.
 
+A domain may be another name of a second one (`rewrite_to`): then its addresses are those of the same local part there.
+
 Postmaster and unknown domains are not decided here; a target in a domain that is not ours is a forward.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from mxfleet.mail.address import Mailbox
 
@@ -21,6 +23,14 @@ class Names:
     aliases: Mapping[str, tuple[Mailbox, ...]] = field(default_factory=dict)
     catch_all: tuple[Mailbox, ...] = ()
     separator: str = "+"  # between name and detail; "": there are no details
+    rewrite_to: str = ""  # the domain whose other name this is
+
+
+class Domains(Protocol):
+    """What is known of our domains, by name; a mapping is one."""
+
+    def get(self, domain: str, /) -> Names | None:
+        """The names in a domain, None where it is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ def key_of(local: str) -> str:
     return Mailbox(local, "").canonical
 
 
-def resolve(address: Mailbox, domains: Mapping[str, Names]) -> Resolution:
+def resolve(address: Mailbox, domains: Domains) -> Resolution:
     """Who stands behind an address of one of `domains`; aliases are looked at before mailboxes of the same name.
 
     An alias that names itself means the mailbox of that name, as in `alice: alice, archive`.
@@ -84,7 +94,7 @@ def resolve(address: Mailbox, domains: Mapping[str, Names]) -> Resolution:
 
 
 class _Search:
-    def __init__(self, domains: Mapping[str, Names]) -> None:
+    def __init__(self, domains: Domains) -> None:
         self._domains = domains
         self._followed: set[tuple[str, str]] = set()
         self.found: dict[str, Destination] = {}
@@ -99,6 +109,9 @@ class _Search:
         names = self._domains.get(address.domain)
         if names is None:
             self._add(Destination(address, address, through, forwarded=True))
+            return
+        if names.rewrite_to:
+            self.follow(Mailbox(address.local, names.rewrite_to), (*through, address))
             return
         for local in _candidates(address.local, names):
             key, owner = key_of(local), Mailbox(local, address.domain)

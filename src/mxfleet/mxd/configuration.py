@@ -12,15 +12,17 @@ from mxfleet.errors import AddressError, MxfleetError, SettingsError
 from mxfleet.mail.address import parse_domain, parse_mailbox
 from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mxd import accounts, settings
-from mxfleet.mxd.aliases import Aliases, parse_aliases
 from mxfleet.mxd.digest import digest
 from mxfleet.mxd.directory import Directory
+from mxfleet.mxd.forwarding import Forwarding
+from mxfleet.mxd.routing_check import routing_problems
+from mxfleet.mxd.routing_settings import listed
 from mxfleet.mxd.settings import Settings
 from mxfleet.mxd.tls import Certificates
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """What a process of the service works with; `passwords` are those of next hops, by domain.
+    """What a process of the service works with; `passwords` are those of next hops, by file.
 
     `fixed` is the digest of the files that a running process cannot take in anew: all but certificates and
     DKIM keys (and the settings, which are compared as values).
@@ -34,6 +36,7 @@ class Configuration(msgspec.Struct, frozen=True):
     passwords: dict[str, str]
     digest: str
     fixed: str = ""
+    forwarding: Forwarding | None = None
 
     def takes_in(self, other: "Configuration") -> bool:
         """Whether a running process may go on with the other one: they differ in certificates and DKIM keys alone."""
@@ -57,17 +60,14 @@ def load(path: Path) -> Configuration:
         keys[key.domain] = (*keys.get(key.domain, ()), loaded)
     return Configuration(
         settings=parsed,
-        directory=Directory.of(parsed, _aliases(parsed, files)),
+        directory=Directory.of(parsed),
         accounts=accounts.Directory(_accounts(parsed, files)),
         certificates=Certificates(parsed.certificate),
         keys=keys,
-        passwords={
-            d.name: _text(files[d.route.password_file]).rstrip("\n")
-            for d in parsed.domain
-            if d.route.password_file
-        },
+        passwords={name: _text(files[name]).rstrip("\n") for name in _password_files(parsed)},
         digest=digest(files),
         fixed=digest({name: files[name] for name in files if name not in (str(path), *renewable(parsed))}),
+        forwarding=_forwarding(parsed, files),
     )
 
 
@@ -102,15 +102,19 @@ def renewable(parsed: Settings) -> list[str]:
 
 def referenced(parsed: Settings) -> list[str]:
     """The paths of all files that the settings name."""
-    names = [parsed.paths.accounts, *renewable(parsed)]
-    names += [d.route.password_file for d in parsed.domain if d.route.password_file]
-    names += [d.aliases for d in parsed.domain if d.aliases]
+    names = [parsed.paths.accounts, *renewable(parsed), *_password_files(parsed)]
+    names += [parsed.forwarding.keys] if parsed.forwarding else []
     return list(dict.fromkeys(names))
 
 
 def _problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
     """What is wrong although every file could be read: one clear line each, never an octet of a secret."""
-    yield from _domain_problems(parsed, files)
+    yield from _domain_problems(parsed)
+    yield from routing_problems(parsed)
+    try:
+        _forwarding(parsed, files)
+    except AddressError as error:
+        yield f"{parsed.forwarding.keys if parsed.forwarding else ''}: {error}"
     yield from _certificate_problems(parsed, files)
     if parsed.rspamd is not None and parsed.evidence is None:
         yield "[rspamd] without [evidence]: it is only asked about mail that is examined"
@@ -124,7 +128,7 @@ def _problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
     yield from _account_problems(parsed, files)
 
 
-def _domain_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
+def _domain_problems(parsed: Settings) -> Iterator[str]:
     seen: set[str] = set()
     for domain in parsed.domain:
         try:
@@ -138,10 +142,9 @@ def _domain_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]
             yield f"[[domain]] {domain.name}: stands there twice"
         seen.add(canonical)
     try:
-        directory = Directory.of(parsed, _aliases(parsed, files))
-        mailbox = directory.postmaster
-        if mailbox is not None and mailbox.domain in seen and not directory.resolve(mailbox):
-            yield f"service.postmaster: {mailbox} is nobody's mailbox here"
+        directory, postmaster = Directory.of(parsed), parsed.service.postmaster
+        if postmaster and not directory.postmaster:
+            yield f"service.postmaster: {postmaster} is nobody's mailbox here"
     except AddressError as error:
         yield f"service.postmaster: {error}"
     except SettingsError as error:
@@ -185,9 +188,15 @@ def _account_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str
             yield f"{parsed.paths.accounts}: the hash of {account.address} is not an Argon2id PHC string"
 
 
-def _aliases(parsed: Settings, files: dict[str, bytes]) -> dict[str, Aliases]:
-    named = {d.name: d.aliases for d in parsed.domain if d.aliases}
-    return {domain: parse_aliases(_text(files[path]), domain, path) for domain, path in named.items()}
+def _password_files(parsed: Settings) -> list[str]:
+    routes = [domain.route for domain in parsed.domain] + [relay.route for relay in parsed.relay]
+    return [one.password_file for route in routes for one in listed(route) if one.password_file]
+
+
+def _forwarding(parsed: Settings, files: dict[str, bytes]) -> Forwarding | None:
+    if parsed.forwarding is None:
+        return None
+    return Forwarding.of(parsed.forwarding, files[parsed.forwarding.keys])
 
 
 def _accounts(parsed: Settings, files: dict[str, bytes]) -> settings.Accounts:

@@ -3,13 +3,15 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+import msgspec
+
 from mxfleet.errors import AddressError
 from mxfleet.mail.address import Mailbox, parse_mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dialogue import Attempt, Dialogue, same_for_all
 from mxfleet.mxd.route import LOOP, NO_HOST, Hop, Place, Router, Unroutable
-from mxfleet.mxd.spool.values import Lease
+from mxfleet.mxd.spool.values import Lease, StoredMessage
 
 BAD_ADDRESS: Final = Reply(553, "5.1.3", "Not an address")
 HOSTS: Final = 5  # addresses tried in one attempt (RFC 5321 §5.1: at least two)
@@ -19,6 +21,7 @@ class Deliverer:
     """Knows how to reach other hosts from this node."""
 
     def __init__(self, desk: Desk, router: Router) -> None:
+        self._desk = desk
         self._router = router
         self._dialogue = Dialogue(desk)
 
@@ -34,10 +37,16 @@ class Deliverer:
         except AddressError:  # cannot be: the engine has parsed them
             return same_for_all([Mailbox(address, "") for address in addresses], BAD_ADDRESS)
         place = place or await self._router.place(first.domain, first.hop)
+        message = first.message if place.ours else _going_on(first.message)
         undecided: list[Attempt] = []
         tried = 0
         async for hop, address in self._places(place, recipients, undecided):
-            found = await self._dialogue.hold(hop, address, first.message, recipients)
+            found = await self._dialogue.hold(hop, address, message, recipients)
+            if seconds := self._router.learn(hop, works=found.decided):
+                said = str(found.answers[0].reply)
+                self._desk.log.warning(
+                    "host set aside", host=hop.host, port=hop.port, seconds=seconds, reply=said
+                )
             if found.decided:
                 return found
             undecided.append(found)
@@ -57,7 +66,7 @@ class Deliverer:
         if place.refusal is not None:
             undecided.append(same_for_all(recipients, place.refusal))
             return
-        for hop in place.hops:
+        for hop in self._router.in_order(place.hops):
             try:
                 found = await self._router.addresses(hop)
                 if not found:
@@ -70,6 +79,15 @@ class Deliverer:
                 continue
             for address in addresses:
                 yield hop, address
+
+
+def _going_on(message: StoredMessage) -> StoredMessage:
+    """What is forwarded leaves under the reverse-path that brings its bounces back to us (SRS)."""
+    envelope = message.envelope
+    if not envelope.rewritten:
+        return message
+    sent = msgspec.structs.replace(envelope, sender=envelope.rewritten)
+    return msgspec.structs.replace(message, envelope=sent)
 
 
 def _best(undecided: Sequence[Attempt]) -> Attempt:

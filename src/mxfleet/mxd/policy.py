@@ -25,13 +25,16 @@ OTHER_POLICY: Final = Reply(
     452, "4.5.3", "This recipient has another policy: send it in a transaction of its own"
 )
 MAX_HOPS: Final = 50  # RFC 5321 §6.3 asks for at least 100 in general, 50 is what the Internet lives with
+MAX_OWN_HOPS: Final = (
+    5  # a list and a forward each bring a message back once; what comes back more often circles
+)
 
 
 def recipient(directory: Directory, mailbox: Mailbox, *, authenticated: bool) -> tuple[Mailbox, ...] | Reply:
     """Where mail for a recipient goes, or why it is refused."""
     if resolved := directory.resolve(mailbox):
         return resolved
-    if not mailbox.domain or mailbox.domain in directory.domains:
+    if not mailbox.domain or directory.has(mailbox.domain):
         return NO_SUCH_MAILBOX
     return (mailbox,) if authenticated else RELAYING_DENIED
 
@@ -78,6 +81,6 @@ def author(addresses: tuple[str, ...], may_send_as: frozenset[str]) -> Reply | N
     return None if addresses else Reply(550, "5.6.0", "From: has no address")
 
 
-def hops(received: int) -> Reply | None:
-    """Whether a message has been through too many hosts to be still on its way (RFC 5321 §6.3)."""
-    return TOO_MANY_HOPS if received > MAX_HOPS else None
+def hops(received: int, own: int = 0) -> Reply | None:
+    """Whether a message has been through too many hosts (RFC 5321 §6.3), or through ours too often (`own`)."""
+    return TOO_MANY_HOPS if received > MAX_HOPS or own > MAX_OWN_HOPS else None

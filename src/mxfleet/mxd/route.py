@@ -1,6 +1,7 @@
 """Where mail for a domain goes: a configured next hop, or the MX hosts that the DNS names (RFC 5321 §5.1)."""
 
 import random
+import time
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final, Literal, Protocol
@@ -9,7 +10,10 @@ import msgspec
 
 from mxfleet.mail.reply import Reply
 from mxfleet.mxd.listener import plain_address
-from mxfleet.mxd.settings import DomainSettings, Settings
+from mxfleet.mxd.routing_settings import Routes, RouteSettings, listed
+from mxfleet.mxd.set_aside import SetAside
+from mxfleet.mxd.settings import Settings
+from mxfleet.mxd.wildcards import Wildcards
 
 NULL_MX: Final = Reply(556, "5.1.10", "The domain accepts no mail (null MX)")  # RFC 7505 §4.1
 NO_DOMAIN: Final = Reply(550, "5.1.2", "The domain does not exist")
@@ -35,11 +39,15 @@ class Hop(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where one delivery goes: what its attempts are limited by, the hosts in order, or why it cannot go."""
+    """Where one delivery goes: what its attempts are limited by, the hosts in order, or why it cannot go.
+
+    `ours` says that the domain is one that we receive for.
+    """
 
     key: str
     hops: tuple[Hop, ...] = ()
     refusal: Reply | None = None
+    ours: bool = False
 
 
 class Unroutable(Exception):
@@ -64,17 +72,24 @@ class Router:
     """Decides for one node: its routes, its own names and addresses."""
 
     def __init__(self, settings: Settings, dns: Dns, passwords: Mapping[str, str]) -> None:
-        """`passwords` are those of routes, by domain."""
+        """`passwords` are those of next hops, by the file that each is in."""
         self._dns = dns
         self._port = settings.delivery.port
-        self._routes = {d.name: _next_hop(d, passwords.get(d.name, "")) for d in settings.domain}
-        self._given = set(self._routes.values())
+        self._chance = random.Random()  # noqa: S311 - only spreads load
+        own = {name: d.route for d in settings.domain for name in _called(d.name, d.subdomains)}
+        others = {relay.name: relay.route for relay in settings.relay}
+        self._ours = Wildcards(dict.fromkeys(own, True))
+        self._routes = Wildcards(
+            {name: _next_hops(route, passwords) for name, route in {**others, **own}.items() if route}
+        )
+        self._given = {hop for hops in self._routes.values() for _, hop in hops}
+        self._set_aside = SetAside(settings.delivery.set_aside)
         node = settings.node
         addresses = {node.address4, node.address6, *settings.service.peers}
         addresses |= {a for certificate in settings.certificate for a in certificate.addresses}
         self._own_addresses = {plain_address(address) for address in addresses if address}
         self._on_loopback = ip_address(node.address4).is_loopback
-        self._own_names = {node.hostname, settings.service.hostname}
+        self._own_names = {node.hostname, settings.service.hostname, *settings.service.names}
 
     def configured(self, domain: str, hop: str = "") -> Place | None:
         """The place that settings or the operator (`hop`, host:port) give; None where the DNS is to be asked."""
@@ -82,9 +97,14 @@ class Router:
             host, _, port = hop.rpartition(":")
             given = Hop(host.strip("[]"), int(port))
             self._given.add(given)
-            return Place(hop, (given,))
+            return Place(hop, (given,), ours=self._ours.get(domain) is not None)
         found = self._routes.get(domain)
-        return Place(f"{found.host}:{found.port}", (found,)) if found else None
+        if found is None:
+            return None
+        key = ",".join(f"{hop.host}:{hop.port}" for _, hop in found)
+        mixed = self._chance.sample(found, len(found))
+        hops = tuple(hop for _, hop in sorted(mixed, key=lambda one: one[0]))
+        return Place(key, hops, ours=self._ours.get(domain) is not None)
 
     async def place(self, domain: str, hop: str = "") -> Place:
         """Where a delivery goes; domains whose best hosts are the same have the same key."""
@@ -115,6 +135,14 @@ class Router:
         if place.refusal is not None:
             raise Unroutable(place.refusal)
         return list(place.hops)
+
+    def in_order(self, hops: Sequence[Hop]) -> list[Hop]:
+        """The hosts to try now: those that failed a while ago come last, and are asked only if no other answers."""
+        return self._set_aside.last(hops, time.monotonic())
+
+    def learn(self, hop: Hop, *, works: bool) -> float:
+        """Keep in mind what became of an attempt; seconds for which the hop is set aside from now on, else 0."""
+        return self._set_aside.learn(hop, works, time.monotonic())
 
     async def addresses(self, hop: Hop) -> list[str]:
         """The addresses of a hop, in the order to try them."""
@@ -162,13 +190,21 @@ def is_address(host: str) -> bool:
     return True
 
 
-def _next_hop(domain: DomainSettings, password: str) -> Hop:
-    route = domain.route
+def _called(domain: str, subdomains: bool) -> tuple[str, ...]:
+    return (domain, f"*.{domain}") if subdomains else (domain,)
+
+
+def _next_hops(route: Routes, passwords: Mapping[str, str]) -> tuple[tuple[int, Hop], ...]:
+    """Each with its priority, as they were written."""
+    return tuple((one.priority, _next_hop(one, passwords)) for one in listed(route))
+
+
+def _next_hop(route: RouteSettings, passwords: Mapping[str, str]) -> Hop:
     return Hop(
         host=route.host,
         port=route.port,
         protocol=route.kind,
         tls="required" if route.require_tls else "opportunistic",
         username=route.username,
-        password=password,
+        password=passwords.get(route.password_file, ""),
     )

@@ -1,6 +1,7 @@
 """One SMTP session: what each event of the engine leads to."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from mxfleet.mxd.carrier import SPOOL, Carrier
 from mxfleet.mxd.desk import Client, Desk
 from mxfleet.mxd.evidence import Begun, ClientEvidence
 from mxfleet.mxd.examination import Examination
+from mxfleet.mxd.forwarding import recipient
 from mxfleet.mxd.inspection import Inspection
 from mxfleet.mxd.login import login
 from mxfleet.mxd.rules import Rules
@@ -107,7 +109,15 @@ class Session(Carrier):
 
     def _rcpt(self, event: events.RcptTo) -> None:
         directory = self.desk.configuration.directory
-        found = policy.recipient(directory, event.mailbox, authenticated=self._account is not None)
+        mail = self.engine.session.mail
+        found = recipient(
+            directory,
+            self.desk.configuration.forwarding,
+            event.mailbox,
+            mail.reverse_path if mail else None,
+            time.time(),
+            authenticated=self._account is not None,
+        )
         if isinstance(found, Reply) or self._known is None:
             self._recipient(event, found)
         elif self._known.waiting and self._asks(directory.rules_of(event.mailbox)):

@@ -13,6 +13,8 @@ from mxfleet.mxd.receiving_settings import (
     RspamdSettings,
     Strict,
 )
+from mxfleet.mxd.routing_settings import ForwardingSettings, RelaySettings, Routes
+from mxfleet.mxd.routing_settings import RouteSettings as RouteSettings
 
 
 class NodeSettings(Strict, frozen=True):
@@ -29,7 +31,7 @@ class ServiceSettings(Strict, frozen=True):
     """`[service]`: names, processes and limits.
 
     `hostname` is in the banner of the exchange, `submission_hostname` in that of submission; `peers` are the
-    addresses of all nodes; sizes in octets, times in seconds.
+    addresses of all nodes and `names` their host names and the fleet's others; sizes in octets, times in seconds.
     """
 
     hostname: str
@@ -37,6 +39,7 @@ class ServiceSettings(Strict, frozen=True):
     postmaster: str = ""
     workers: int = 1
     peers: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     message_size: int = 52_428_800
     recipients: int = 100
     sessions: int = 1000
@@ -63,27 +66,23 @@ class CertificateSettings(Strict, frozen=True):
     addresses: tuple[str, ...] = ()
 
 
-class RouteSettings(Strict, frozen=True):
-    """`[domain.route]`: the next hop of a domain."""
-
-    kind: Literal["lmtp", "smtp"]
-    host: str
-    port: int
-    require_tls: bool = False
-    username: str = ""
-    password_file: str = ""
-
-
 class DomainSettings(Strict, frozen=True):
-    """`[[domain]]`: a domain that the exchange receives for; `recipients` are local parts.
+    """`[[domain]]`: a domain that the exchange receives for; `recipients` are local parts, `route` its next hops.
 
-    `aliases` is a file (`mxd/aliases.py`); `policy` is its own, else that of the whole file applies.
+    `aliases` are names with their targets, which may be elsewhere; `catch_all` is who gets what is for nobody;
+    `separator` is between a name and its detail (RFC 5233). With `subdomains` all names below are as the domain
+    itself. With `rewrite_to` it is another name of that domain, and has nothing of all this. `policy` is its own,
+    else that of the whole file applies.
     """
 
     name: str
-    recipients: tuple[str, ...]
-    route: RouteSettings
-    aliases: str = ""
+    recipients: tuple[str, ...] = ()
+    route: Routes | None = None
+    aliases: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    catch_all: tuple[str, ...] = ()
+    separator: str = ""
+    subdomains: bool = False
+    rewrite_to: str = ""
     policy: PolicySettings | None = None
 
 
@@ -108,7 +107,8 @@ class DeliverySettings(Strict, frozen=True):
     """`[delivery]`: outbound limits, with defaults that a fleet need not state.
 
     `attempts` run at once, at most `per_destination` of them to one next hop; `resolver` is an address or
-    `address:port` (empty: what resolv.conf says), also for evidence; `port` is that of MX hosts.
+    `address:port` (empty: what resolv.conf says), also for evidence; `port` is that of MX hosts. A host that gives
+    no session is `set_aside` for that many seconds: others of the same domain are asked first.
     """
 
     attempts: int = 100
@@ -116,6 +116,7 @@ class DeliverySettings(Strict, frozen=True):
     connect_timeout: float = 30.0
     resolver: str = ""
     port: int = 25
+    set_aside: float = 60.0
 
 
 class Settings(Strict, frozen=True):
@@ -126,6 +127,8 @@ class Settings(Strict, frozen=True):
     domain: tuple[DomainSettings, ...]
     certificate: tuple[CertificateSettings, ...] = ()
     dkim: tuple[DkimSettings, ...] = ()
+    relay: tuple[RelaySettings, ...] = ()
+    forwarding: ForwardingSettings | None = None
     retry: RetrySettings = msgspec.field(default_factory=RetrySettings)
     delivery: DeliverySettings = msgspec.field(default_factory=DeliverySettings)
     policy: PolicySettings = msgspec.field(default_factory=PolicySettings)

@@ -1,7 +1,7 @@
 """Our Received field, and what of a message is looked at without reading its header: hops and Message-ID."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from mxfleet.mail.address import Mailbox
@@ -23,6 +23,16 @@ def stamp(by: str, client: Client, trace: str, received: float, recipients: Sequ
         tls=client.tls,
         recipient=recipients[0] if len(recipients) == 1 else None,
     ).render()
+
+
+def own_hops(first: bytes, names: Collection[str]) -> int:
+    """How often a message has been received by one of `names`, as its Received fields tell."""
+    end = first.find(b"\r\n\r\n")
+    section = first if end < 0 else first[: end + 2]
+    by = re.compile(
+        rb"\sby[ \t\r\n]{1,4}(?:" + b"|".join(re.escape(n.encode()) for n in names) + rb")[\s;(]", re.I
+    )
+    return sum(1 for _ in by.finditer(section)) if names else 0
 
 
 def scan(first: bytes) -> tuple[int, str]:

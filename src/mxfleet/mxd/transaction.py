@@ -10,11 +10,11 @@ from mxfleet.mail.address import Mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp.events import MailFrom
 from mxfleet.mail.smtp.notification import RcptDsn
-from mxfleet.mxd import policy
+from mxfleet.mxd import forwarding, policy
 from mxfleet.mxd.desk import Client, Desk
 from mxfleet.mxd.inspection import INLINE, Arrived, Finding, Inspection
 from mxfleet.mxd.spool.protocol import CHUNK, Envelope, SpoolFull, Staged
-from mxfleet.mxd.stamp import scan, stamp
+from mxfleet.mxd.stamp import own_hops, scan, stamp
 
 NO_ROOM: Final = Reply(452, "4.3.1", "No room for the message now, try again later")
 NO_COMMIT: Final = Reply(451, "4.3.0", "The message could not be stored, try again later")
@@ -174,8 +174,11 @@ class Transaction:
         yield rest
 
     def _accept(self, size: int, rest: bytes, head: bytes, done: Callable[[Reply], None]) -> None:
-        hops, message_id = scan(self._first or rest)
-        refusal = policy.hops(hops)
+        first = self._first or rest
+        hops, message_id = scan(first)
+        service = self._desk.settings.service
+        own = own_hops(first, {service.hostname, *service.names}) if hops > policy.MAX_OWN_HOPS else 0
+        refusal = policy.hops(hops, own)
         if refusal is not None:
             done(self._refuse(refusal))
             return
@@ -220,6 +223,13 @@ class Transaction:
             envid=mail.dsn.envid,
             notify={str(who): wish.notify for who, wish in self._wishes.items() if wish.notify},
             orcpt={str(who): wish.orcpt for who, wish in self._wishes.items() if wish.orcpt},
+            rewritten="" if client.account else self._rewritten(),
+        )
+
+    def _rewritten(self) -> str:
+        configuration, sender = self._desk.configuration, self._mail.reverse_path
+        return forwarding.reverse_path(
+            configuration.directory, configuration.forwarding, sender, self._recipients, self._received
         )
 
     def _committed(self, commit: asyncio.Future[None], envelope: Envelope, recipients: list[str]) -> Reply:

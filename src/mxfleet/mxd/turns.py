@@ -43,7 +43,7 @@ class Turns:
         while queue:
             other = queue.popleft()
             more = len(other.lease.recipients)
-            same = other.lease.message.number == number and set(other.place.hops) == set(first.place.hops)
+            same = other.lease.message.number == number and _same_way(first.place, other.place)
             if same and recipients + more <= most:
                 batch.append(other)
                 recipients += more
@@ -65,3 +65,8 @@ class Turns:
                         del self._queues[waiting.lease.sender]
                     return waiting
         return None
+
+
+def _same_way(one: Place, other: Place) -> bool:
+    """What is ours and what goes on to others has different reverse-paths where it is forwarded."""
+    return one.ours == other.ours and set(one.hops) == set(other.hops)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mxfleet.fleet.routes import Smtp
+from mxfleet.fleet.routes import Route, Smtp, next_hops
 from mxfleet.fleet.secrets import SecretReference
 from mxfleet.render import antispam, tls
 from mxfleet.render.base import noting
@@ -13,6 +13,7 @@ SETTINGS = "/etc/mxfleet/mxd.toml"
 ACCOUNTS = "/etc/mxfleet/accounts.toml"
 RELEASES = "/opt/mxfleet/releases"
 CURRENT = "/opt/mxfleet/current"
+FORWARDING_KEYS = "/etc/mxfleet/srs.keys"
 COMMAND = "/usr/local/sbin/mxd"
 SERVICE = "mxd.service"
 FIXED = (f"/etc/systemd/system/{SERVICE}", f"/etc/systemd/system/{SERVICE}.d/50-mxfleet.conf")
@@ -54,21 +55,28 @@ def files(view: View) -> Iterator[File]:
         values={
             "certificates": tls.served(view),
             "dkim_path": dkim_path,
-            "password_path": route_password_path,
             "scanner": antispam.SCANNER,
+            "next_hops": lambda name, route: [
+                _next_hop(name, n, hop) for n, hop in enumerate(next_hops(route))
+            ],
+            "forwarding_keys": FORWARDING_KEYS,
         },
     )
 
 
 def secret_files(view: View) -> Iterator[File]:
-    """Signing keys, passwords of next hops, and accounts."""
+    """Signing keys, passwords of next hops, keys of rewritten reverse-paths, and accounts."""
+    fleet = view.fleet
     for key in view.signing.dkim:
         path = dkim_path(key.domain, key.selector)
         yield _secret(path, mark(key.secret) + "\n", (key.secret,))
-    for domain in view.fleet.domains:
-        if isinstance(domain.route, Smtp) and domain.route.password:
-            password = domain.route.password
-            yield _secret(route_password_path(domain.name), mark(password) + "\n", (password,))
+    for name, route in [(d.name, d.route) for d in fleet.domains] + [(r.name, r.route) for r in fleet.relays]:
+        for number, hop in enumerate(next_hops(route)):
+            if isinstance(hop, Smtp) and hop.password:
+                yield _secret(password_path(name, number), mark(hop.password) + "\n", (hop.password,))
+    if fleet.forwarding:
+        keys = fleet.forwarding.keys
+        yield _secret(FORWARDING_KEYS, mark(keys) + "\n", (keys,))
     if view.fleet.accounts:
         secrets = tuple(account.secret for account in view.fleet.accounts)
         yield _secret(ACCOUNTS, view.template(ACCOUNTS, mark=mark), secrets)
@@ -88,9 +96,24 @@ def dkim_path(domain: str, selector: str) -> str:
     return f"/etc/mxfleet/dkim/{domain}/{selector}.pem"
 
 
-def route_password_path(domain: str) -> str:
-    """Where the password for a domain's next hop is on a node."""
-    return f"/etc/mxfleet/routes/{domain}"
+def password_path(name: str, number: int) -> str:
+    """Where the password for a next hop of a domain or relay is on a node."""
+    return f"/etc/mxfleet/routes/{name.replace('*', '_')}" + (f".{number}" if number else "")
+
+
+def _next_hop(name: str, number: int, hop: Route) -> dict[str, str | int | bool]:
+    """A next hop as the service's settings have it."""
+    keys: dict[str, str | int | bool] = {
+        "kind": "lmtp",
+        "host": hop.host,
+        "port": hop.port,
+        "priority": hop.priority,
+    }
+    if isinstance(hop, Smtp):
+        keys |= {"kind": "smtp", "require_tls": hop.require_tls}
+        if hop.username:
+            keys |= {"username": hop.username, "password_file": password_path(name, number)}
+    return keys
 
 
 def _secret(path: str, text: str, secrets: tuple[SecretReference, ...]) -> File:

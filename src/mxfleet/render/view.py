@@ -1,6 +1,7 @@
 """What templates see: the fleet, one node of it, and a few values that would be clumsy to derive in a template."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -87,12 +88,18 @@ def environment() -> jinja2.Environment:
 
 
 def toml(value: object) -> str:
-    """A TOML value: JSON's strings, numbers and arrays are TOML's too."""
+    """A TOML value: JSON's strings, numbers and arrays are TOML's too, its objects are not."""
     if isinstance(value, tuple | list):
         return "[" + ", ".join(toml(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, str | int | float):
         return json.dumps(value)
     return json.dumps(str(value))
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
 
 
 def of_v4(values: tuple[Address | Network, ...]) -> list[Address | Network]:

@@ -30,6 +30,7 @@ DOMAINS = {
         },
     ),
     "shop.test": Names(frozenset({"archive"}), catch_all=at("bob"), separator=""),
+    "old.test": Names(frozenset(), rewrite_to="corp.test"),
     "loop.test": Names(frozenset(), catch_all=at("x@loop.test")),
 }
 
@@ -45,6 +46,12 @@ def test_a_mailbox_is_itself_and_nobody_is_nobody() -> None:
     assert found.nowhere == at("nobody")
     assert where("BOB") == ["BOB@corp.test"]
     assert where("Jo\u0308rg") == ["Jo\u0308rg@corp.test"]
+
+
+def test_another_name_of_a_domain_has_its_addresses() -> None:
+    assert where("bob@old.test") == ["bob@corp.test"]
+    assert where("sales@old.test") == where("sales")
+    assert where("nobody@old.test") == []
 
 
 def test_an_alias_is_all_its_targets_each_once() -> None:

@@ -84,9 +84,52 @@ def no_network(settings: dict[str, Any], _: Path) -> None:
     settings["policy"] = {"exempt_networks": ["192.0.2.1/24"]}
 
 
-def lost_alias(settings: dict[str, Any], directory: Path) -> None:
-    settings["domain"][0]["aliases"] = str(directory / "aliases")
-    (directory / "aliases").write_text("info: nobody\n")
+def lost_alias(settings: dict[str, Any], _: Path) -> None:
+    settings["domain"][0] |= {"aliases": {"info": ["nobody"]}}
+
+
+def forward_alone(settings: dict[str, Any], _: Path) -> None:
+    settings["domain"][0] |= {"aliases": {"info": ["carol@peer.test"]}}
+
+
+def forwarding(settings: dict[str, Any], directory: Path, key: str = "a key that nobody guesses") -> None:
+    (directory / "srs").write_text(f"{key}\n")
+    settings["forwarding"] = {"domain": "corp.test", "keys": str(directory / "srs")}
+
+
+def weak_forwarding(settings: dict[str, Any], directory: Path) -> None:
+    forwarding(settings, directory, "hunter2")
+
+
+def foreign_forwarding(settings: dict[str, Any], directory: Path) -> None:
+    forwarding(settings, directory)
+    settings["forwarding"]["domain"] = "peer.test"
+
+
+def no_route(settings: dict[str, Any], _: Path) -> None:
+    del settings["domain"][0]["route"]
+
+
+def mixed_route(settings: dict[str, Any], _: Path) -> None:
+    hops = [{"kind": kind, "host": "127.0.0.1", "port": 1} for kind in ("lmtp", "smtp")]
+    settings["domain"][0]["route"] = hops
+
+
+def bare_password(settings: dict[str, Any], _: Path) -> None:
+    settings["relay"] = [{"name": "*", "route": {"kind": "smtp", "host": "h", "port": 25, "username": "u"}}]
+    settings["relay"][0]["route"]["password_file"] = settings["paths"]["accounts"]
+
+
+def own_relay(settings: dict[str, Any], _: Path) -> None:
+    settings["relay"] = [{"name": "corp.test", "route": {"kind": "smtp", "host": "h", "port": 25}}]
+
+
+def odd_relay(settings: dict[str, Any], _: Path) -> None:
+    settings["relay"] = [{"name": "*peer.test", "route": {"kind": "smtp", "host": "h", "port": 25}}]
+
+
+def other_name_with_route(settings: dict[str, Any], _: Path) -> None:
+    settings["domain"].append({**settings["domain"][0], "name": "old.test", "rewrite_to": "corp.test"})
 
 
 @pytest.mark.parametrize(
@@ -94,7 +137,16 @@ def lost_alias(settings: dict[str, Any], directory: Path) -> None:
     [
         (scanner_alone, "[rspamd] without [evidence]"),
         (no_network, "exempt_networks: 192.0.2.1/24 has host bits set"),
-        (lost_alias, "alias info@corp.test: nobody@corp.test is nobody's mailbox here"),
+        (lost_alias, "alias info of corp.test: nobody@corp.test is nobody's mailbox here"),
+        (forward_alone, "an alias leads to carol@peer.test, which is not ours: that needs [forwarding]"),
+        (weak_forwarding, "srs: SRS needs at least one key, of 16 octets or more"),
+        (foreign_forwarding, "forwarding.domain: peer.test is no domain of ours"),
+        (no_route, "[[domain]] corp.test: has no route"),
+        (mixed_route, "[[domain]] corp.test: next hops of both kinds, smtp and lmtp"),
+        (bare_password, "[[relay]] *: h has a username but not require_tls: a password needs TLS"),
+        (own_relay, "[[relay]] corp.test: is a domain of ours, whose route stands there"),
+        (odd_relay, "[[relay]] *peer.test: not a domain in lower-case A-labels, *.domain or *"),
+        (other_name_with_route, "[[domain]] old.test: is another name of corp.test, and has recipients"),
         (bad_key, "bad.pem: not a key that signs for corp.test"),
         (wrong_algorithm, "is an ed25519-sha256 key, [[dkim]] says rsa"),
         (missing_file, "nothing.pem: named in {path} but not there"),

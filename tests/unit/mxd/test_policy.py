@@ -7,11 +7,11 @@ from mxfleet.mail.reply import Reply
 from mxfleet.mxd import policy
 from mxfleet.mxd.directory import Directory
 
-DIRECTORY = Directory(
+DIRECTORY = Directory.listing(
     {"corp.test": frozenset({"alice", "o'neil"}), "shop.test": frozenset({"sales"})},
     Mailbox("alice", "corp.test"),
 )
-NOBODY = Directory({"corp.test": frozenset({"alice"})}, None)
+NOBODY = Directory.listing({"corp.test": frozenset({"alice"})})
 MINE = frozenset({"alice@corp.test", "info@corp.test"})
 
 
@@ -76,6 +76,8 @@ def test_every_author_must_belong_to_the_account(addresses: tuple[str, ...], cod
     assert (refusal.code if isinstance(refusal, Reply) else None) == code
 
 
-def test_fifty_hops_are_enough() -> None:
+def test_fifty_hops_are_enough_and_five_of_our_own() -> None:
     assert policy.hops(50) is None
     assert policy.hops(51) == policy.TOO_MANY_HOPS
+    assert policy.hops(6, 5) is None
+    assert policy.hops(6, 6) == policy.TOO_MANY_HOPS

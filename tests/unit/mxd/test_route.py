@@ -9,11 +9,19 @@ from hypothesis import strategies as st
 
 from mxfleet.mxd import route
 from mxfleet.mxd.route import Hop, Router, Unroutable, order
+from mxfleet.mxd.routing_settings import RelaySettings
 from mxfleet.mxd.settings import DomainSettings, NodeSettings, RouteSettings, ServiceSettings, Settings
 
 OURS = {"mx1.corp.test", "mx.corp.test"}
 LMTP = RouteSettings(kind="lmtp", host="10.77.0.110", port=24)
-SMART = RouteSettings(kind="smtp", host="relay.test", port=587, require_tls=True, username="u")
+SMART = RouteSettings(
+    kind="smtp", host="relay.test", port=587, require_tls=True, username="u", password_file="/p"
+)
+BOTH = (
+    RouteSettings(kind="smtp", host="second.test", port=25, priority=20),
+    RouteSettings(kind="smtp", host="first.test", port=25, priority=10),
+    RouteSettings(kind="smtp", host="other.test", port=26, priority=10),
+)
 
 
 class FakeDns:
@@ -37,10 +45,15 @@ def router(
         domain=(
             DomainSettings(name="corp.test", recipients=(), route=LMTP),
             DomainSettings(name="shop.test", recipients=(), route=LMTP),
-            DomainSettings(name="smart.test", recipients=(), route=SMART),
+            DomainSettings(name="smart.test", recipients=(), route=SMART, subdomains=True),
+            DomainSettings(name="both.test", recipients=(), route=BOTH),
+        ),
+        relay=(
+            RelaySettings(name="partner.test", route=SMART),
+            RelaySettings(name="*.partner.test", route=LMTP),
         ),
     )
-    return Router(settings, FakeDns(mx or {}, addresses or {}), {"smart.test": "secret"})
+    return Router(settings, FakeDns(mx or {}, addresses or {}), {"/p": "secret"})
 
 
 async def test_a_domain_with_a_next_hop_goes_there() -> None:
@@ -48,6 +61,32 @@ async def test_a_domain_with_a_next_hop_goes_there() -> None:
     (smart,) = await router().hops("smart.test")
     assert (smart.tls, smart.username, smart.password) == ("required", "u", "secret")
     assert "secret" not in repr(smart)
+
+
+async def test_several_next_hops_come_by_priority_and_equals_share_the_load() -> None:
+    here = router()
+    seen = {tuple(hop.host for hop in await here.hops("both.test")) for _ in range(60)}
+    assert seen == {("first.test", "other.test", "second.test"), ("other.test", "first.test", "second.test")}
+    places = [await here.place("both.test") for _ in range(5)]
+    assert {place.key for place in places} == {"second.test:25,first.test:25,other.test:26"}
+
+
+async def test_a_next_hop_that_failed_is_asked_after_the_others() -> None:
+    here = router()
+    hops = (await here.place("both.test")).hops
+    assert here.learn(hops[0], works=False) == 60.0
+    assert here.in_order(hops) == [hops[1], hops[2], hops[0]]
+    assert here.learn(hops[0], works=True) == 0.0
+    assert here.in_order(hops) == list(hops)
+
+
+async def test_domains_of_others_may_have_a_next_hop_and_wildcards_too() -> None:
+    here = router({"partner.test": [(10, "mx.partner.test")]})
+    assert [hop.host for hop in await here.hops("partner.test")] == ["relay.test"]
+    assert [hop.host for hop in await here.hops("a.b.partner.test")] == ["10.77.0.110"]
+    assert [hop.host for hop in await here.hops("deep.smart.test")] == ["relay.test"]
+    assert not (await here.place("partner.test")).ours
+    assert (await here.place("deep.smart.test")).ours
 
 
 async def test_others_go_to_their_mx_hosts_or_else_to_the_domain_itself() -> None:

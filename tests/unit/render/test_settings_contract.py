@@ -9,6 +9,7 @@ import pytest
 from mxfleet.fleet import Fleet, Network4, Node, Receiving, Rspamd
 from mxfleet.mxd import settings
 from mxfleet.mxd.receiving_settings import PolicySettings, RspamdSettings
+from mxfleet.mxd.routing_settings import listed
 from mxfleet.render import render
 from mxfleet.render.smtp import ACCOUNTS, SETTINGS
 
@@ -37,7 +38,8 @@ def test_every_path_in_the_settings_is_a_rendered_file(fleet: Fleet, node: Node)
     read = settings.parse(content(fleet, node, SETTINGS))
     named = {certificate.chain for certificate in read.certificate}
     named |= {certificate.key for certificate in read.certificate} | {key.key for key in read.dkim}
-    named |= {d.route.password_file for d in read.domain if d.route.password_file} | {read.paths.accounts}
+    named |= {hop.password_file for d in read.domain for hop in listed(d.route) if hop.password_file}
+    named |= {read.paths.accounts} | ({read.forwarding.keys} if read.forwarding else set())
     rendered = {file.path for file in render(fleet, node, signing_of(fleet), inputs_of(fleet))}
     assert named <= rendered
 

@@ -19,7 +19,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was said around a message; times in seconds since the epoch, `sender` empty for the null path.
 
     `submitter` is the account that authenticated, empty for mail from elsewhere; `passed` says that the sender's
-    domain was shown not to be forged (SPF or DMARC): only such mail, and submitted mail, may bounce. `ret`, `envid`
+    domain was shown not to be forged (SPF or DMARC): only such mail, and submitted mail, may bounce. `rewritten` is
+    the reverse-path for recipients in domains that are not ours, where it is another one. `ret`, `envid`
     and, by recipient as it is spooled, `notify` and `orcpt` are RFC 3461's parameters as they were said.
     """
 
@@ -35,6 +36,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     size: int = 0
     message_id: str = ""
     passed: bool = False
+    rewritten: str = ""
     ret: str = ""
     envid: str = ""
     notify: dict[str, str] = {}

@@ -1,0 +1,10 @@
+"""A domain that is another name of one that is not here."""
+
+from mxfleet.fleet import Address4, Domain, Fleet, Lmtp, Network4, Node
+
+FLEET = Fleet(
+    name="example",
+    nodes=(Node(name="mx1", hostname="mx1.example.org", address4=Address4("192.0.2.11")),),
+    domains=(Domain(name="example.org", recipients=("alice",), route=Lmtp("imap.example.org")), Domain(name="example.net", rewrite_to="example.com"),),
+    admin_networks=(Network4("203.0.113.0/28"),),
+)

@@ -1,0 +1,11 @@
+"""A relay for a domain that is the fleet's own."""
+
+from mxfleet.fleet import Address4, Domain, Fleet, Lmtp, Network4, Node, Relay, Smtp
+
+FLEET = Fleet(
+    name="example",
+    nodes=(Node(name="mx1", hostname="mx1.example.org", address4=Address4("192.0.2.11")),),
+    domains=(Domain(name="example.org", recipients=("alice",), route=Lmtp("imap.example.org")),),
+    admin_networks=(Network4("203.0.113.0/28"),),
+    relays=(Relay("example.org", Smtp("relay.example.net")),),
+)
