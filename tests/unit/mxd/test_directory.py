@@ -7,10 +7,10 @@ import pytest
 from mxfleet.errors import SettingsError
 from mxfleet.mail.address import POSTMASTER, Mailbox, parse_mailbox
 from mxfleet.mxd.directory import Directory
+from mxfleet.mxd.receiving_settings import PolicySettings
 from mxfleet.mxd.settings import (
     DomainSettings,
     NodeSettings,
-    PolicySettings,
     RouteSettings,
     ServiceSettings,
     Settings,
