@@ -106,6 +106,7 @@ class Clerk:
                 host=attempt.host,
                 address=attempt.address,
                 tls=attempt.tls,
+                **_security(attempt),
                 reply=result.reply,
                 stage=answer.stage,
                 attempt=lease.attempts + 1,
@@ -113,6 +114,12 @@ class Clerk:
                 **({"next": round(due or 0, 1)} if event == "deferred" else {}),
                 **({"doubtful": True} if answer.doubtful else {}),
             )
+
+
+def _security(attempt: Attempt) -> dict[str, str]:
+    """How the TLS came to be what it is, where there is something to say."""
+    fields = {"cipher": attempt.cipher, "policy": attempt.policy, "verified": attempt.verified}
+    return {name: value for name, value in fields.items() if value}
 
 
 def _results(lease: Lease, attempt: Attempt, *, gives_up: bool) -> list[Result]:

@@ -104,7 +104,13 @@ def referenced(parsed: Settings) -> list[str]:
     """The paths of all files that the settings name."""
     names = [parsed.paths.accounts, *renewable(parsed), *_password_files(parsed)]
     names += [parsed.forwarding.keys] if parsed.forwarding else []
+    names += [trust for trust in trust_files(parsed) if trust]
     return list(dict.fromkeys(names))
+
+
+def trust_files(parsed: Settings) -> list[str]:
+    """The files with authorities that are believed; empty for what Debian has."""
+    return list(dict.fromkeys([parsed.sending.trust, *(d.trust for d in parsed.destination)]))
 
 
 def _problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
@@ -116,6 +122,7 @@ def _problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
     except AddressError as error:
         yield f"{parsed.forwarding.keys if parsed.forwarding else ''}: {error}"
     yield from _certificate_problems(parsed, files)
+    yield from _trust_problems(parsed, files)
     if parsed.rspamd is not None and parsed.evidence is None:
         yield "[rspamd] without [evidence]: it is only asked about mail that is examined"
     for key in parsed.dkim:
@@ -170,6 +177,19 @@ def _certificate_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator
             Certificates([certificate])
         except (SettingsError, ssl.SSLError) as error:
             yield str(error)
+
+
+def _trust_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
+    for path in filter(None, trust_files(parsed)):
+        try:
+            load_pem_x509_certificates(files[path])
+        except ValueError:
+            yield f"{path}: not the certificates of authorities in PEM"
+    seen: set[str] = set()
+    for destination in parsed.destination:
+        if destination.name in seen:
+            yield f"[[destination]] {destination.name}: stands there twice"
+        seen.add(destination.name)
 
 
 def _account_problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:

@@ -4,20 +4,25 @@ import asyncio
 import contextlib
 import os
 import time
+from pathlib import Path
 from typing import Final
 
 from mxfleet.errors import SpoolError
+from mxfleet.mail.mta_sts_policy import Policy
 from mxfleet.mxd.admin import Admin
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dispatch import Dispatcher
 from mxfleet.mxd.health import Health
+from mxfleet.mxd.policies import Policies
 from mxfleet.mxd.resolver import Resolver, RoutingResolver
 from mxfleet.mxd.route import Router
+from mxfleet.mxd.security import Security
 
 LEASE: Final = 30.0  # seconds after which another may take over what we hold
 BATCH: Final = 100
 NAP: Final = 60.0  # seconds without being woken after which it looks anyway
 DRAIN: Final = 20.0  # seconds that attempts under way get to finish
+POLICIES: Final = "mta-sts.json"  # beside the spool
 SWEEP: Final = 7200.0  # seconds after which a half-received body belongs to nobody
 
 
@@ -34,9 +39,15 @@ class Courier:
         self._resolver = Resolver(self._limits.resolver)
         dns = RoutingResolver(self._resolver)
         router = Router(desk.settings, dns, desk.configuration.passwords)
-        self._dispatcher = Dispatcher(desk, router, self.look)
+        security = Security(desk.settings.sending, desk.settings.destination, self._resolver, self._policy)
+        kept = Path(desk.settings.paths.spool).with_name(POLICIES)
+        self._policies = Policies(kept, self._resolver, security.fetch, desk.log)
+        self._dispatcher = Dispatcher(desk, router, security, self.look)
         self._admin = Admin(desk, health, self._changed)
         self._news = asyncio.Event()
+
+    async def _policy(self, domain: str) -> Policy | None:
+        return await self._policies.policy(domain)
 
     def look(self) -> None:
         """Something may be due."""
@@ -57,6 +68,7 @@ class Courier:
         ending = loop.create_task(stop.wait())
         ending.add_done_callback(lambda _: self.look())
         heart = loop.create_task(self._beat())
+        fresh = loop.create_task(self._policies.keep_fresh())
         try:
             while not stop.is_set():
                 self._news.clear()
@@ -67,6 +79,7 @@ class Courier:
             self._admin.close()
             await self._drain()
             heart.cancel()
+            fresh.cancel()
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -120,6 +133,7 @@ class Courier:
 
     async def _drain(self) -> None:
         await self._dispatcher.drain(DRAIN)
+        await self._policies.close()
         await self._resolver.close()
         with contextlib.suppress(SpoolError):
             await self._spool.release(self._owner, time.time())

@@ -1,5 +1,6 @@
 """One attempt to deliver: hop after hop, address after address, until somebody has answered for each recipient."""
 
+import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -8,9 +9,12 @@ import msgspec
 from mxfleet.errors import AddressError
 from mxfleet.mail.address import Mailbox, parse_mailbox
 from mxfleet.mail.reply import Reply
+from mxfleet.mail.sending_tls import Rule
 from mxfleet.mxd.desk import Desk
-from mxfleet.mxd.dialogue import Attempt, Dialogue, same_for_all
+from mxfleet.mxd.dialogue import Attempt, Dialogue, Letter, same_for_all
+from mxfleet.mxd.reaching import in_turn
 from mxfleet.mxd.route import LOOP, NO_HOST, Hop, Place, Router, Unroutable
+from mxfleet.mxd.security import Security
 from mxfleet.mxd.spool.values import Lease, StoredMessage
 
 BAD_ADDRESS: Final = Reply(553, "5.1.3", "Not an address")
@@ -20,10 +24,12 @@ HOSTS: Final = 5  # addresses tried in one attempt (RFC 5321 §5.1: at least two
 class Deliverer:
     """Knows how to reach other hosts from this node."""
 
-    def __init__(self, desk: Desk, router: Router) -> None:
+    def __init__(self, desk: Desk, router: Router, security: Security) -> None:
         self._desk = desk
         self._router = router
-        self._dialogue = Dialogue(desk)
+        self._security = security
+        self._chance = random.SystemRandom()
+        self._dialogue = Dialogue(desk, security)
 
     async def attempt(self, leases: Sequence[Lease], place: Place | None = None) -> Attempt:
         """Try once, one message for the recipients of all leases; the answers are in their order.
@@ -38,47 +44,62 @@ class Deliverer:
             return same_for_all([Mailbox(address, "") for address in addresses], BAD_ADDRESS)
         place = place or await self._router.place(first.domain, first.hop)
         message = first.message if place.ours else _going_on(first.message)
+        letter, domains = Letter(message, recipients), [lease.domain for lease in leases]
         undecided: list[Attempt] = []
         tried = 0
-        async for hop, address in self._places(place, recipients, undecided):
-            found = await self._dialogue.hold(hop, address, message, recipients)
-            if seconds := self._router.learn(hop, works=found.decided):
-                said = str(found.answers[0].reply)
-                self._desk.log.warning(
-                    "host set aside", host=hop.host, port=hop.port, seconds=seconds, reply=said
-                )
-            if found.decided:
-                return found
-            undecided.append(found)
-            tried += 1
-            if tried == HOSTS:
-                break
+        async for hop, left, rule in self._places(place, letter, domains, undecided):
+            while left and tried < HOSTS:
+                found, done = await self._dialogue.hold(hop, left, rule, letter)
+                if found.decided:
+                    self._learn(hop, found)
+                    return found
+                undecided.append(found)
+                tried += len(done)
+                left = [address for address in left if address not in done]
+            self._learn(hop, undecided[-1])
         return _best(undecided) if undecided else same_for_all(recipients, NO_HOST)
 
     async def close(self) -> None:
         """Let go of all connections; no attempt is running any more."""
         await self._dialogue.close()
 
+    def _learn(self, hop: Hop, found: Attempt) -> None:
+        """A host that answers nobody is set aside for a while where there is another."""
+        if seconds := self._router.learn(hop, works=found.decided):
+            said = str(found.answers[0].reply)
+            self._desk.log.warning(
+                "host set aside", host=hop.host, port=hop.port, seconds=seconds, reply=said
+            )
+
     async def _places(
-        self, place: Place, recipients: Sequence[Mailbox], undecided: list[Attempt]
-    ) -> AsyncIterator[tuple[Hop, str]]:
-        """Each hop with each of its addresses; what the DNS refuses is added to `undecided`."""
+        self, place: Place, letter: Letter, domains: Sequence[str], undecided: list[Attempt]
+    ) -> AsyncIterator[tuple[Hop, list[str], Rule]]:
+        """Each hop with its addresses and its rule; what the DNS or a policy refuses is added to `undecided`."""
         if place.refusal is not None:
-            undecided.append(same_for_all(recipients, place.refusal))
+            undecided.append(same_for_all(letter.recipients, place.refusal))
             return
         for hop in self._router.in_order(place.hops):
             try:
-                found = await self._router.addresses(hop)
-                if not found:
-                    raise Unroutable(NO_HOST)
-                addresses = self._router.foreign(hop, found)
-                if not addresses:
-                    raise Unroutable(LOOP)
+                addresses = await self._addresses(hop)
             except Unroutable as error:
-                undecided.append(same_for_all(recipients, error.reply, hop.host))
+                undecided.append(same_for_all(letter.recipients, error.reply, hop.host))
                 continue
-            for address in addresses:
-                yield hop, address
+            rule = await self._security.rule(domains, hop, configured=self._router.is_given(hop))
+            if rule.refusal is not None:
+                refused = same_for_all(letter.recipients, rule.refusal, hop.host)
+                undecided.append(msgspec.structs.replace(refused, policy=rule.policy))
+                continue
+            yield hop, addresses, rule
+
+    async def _addresses(self, hop: Hop) -> list[str]:
+        """Those of a hop that are not our own, in the order to try them; raises Unroutable where there is none."""
+        found = await self._router.addresses(hop)
+        if not found:
+            raise Unroutable(NO_HOST)
+        addresses = self._router.foreign(hop, found)
+        if not addresses:
+            raise Unroutable(LOOP)
+        return in_turn(addresses, self._chance)
 
 
 def _going_on(message: StoredMessage) -> StoredMessage:

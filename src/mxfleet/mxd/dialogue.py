@@ -1,34 +1,44 @@
-"""The dialogue with one address of one host: connect, TLS, the transaction, and what it came to."""
+"""The dialogue with one host: connect, TLS as the rule wants it, the transaction, and what it came to."""
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
 
 import msgspec
 
+from mxfleet.mail import sending_tls
 from mxfleet.mail.address import Mailbox, parse_mailbox
+from mxfleet.mail.dane_chain import match
 from mxfleet.mail.message import needs_utf8
 from mxfleet.mail.reply import Reply
+from mxfleet.mail.sending_tls import Rule
 from mxfleet.mail.smtp.client import ClientConfig
-from mxfleet.mail.smtp.client_events import BodyWanted, Failed, Outcome, Ready
+from mxfleet.mail.smtp.client_events import TLS_NOT_OFFERED, BodyWanted, Failed, Outcome, Ready, Tls
 from mxfleet.mail.smtp.delivery import RecipientResult, Stage, Status, Transaction
 from mxfleet.mail.smtp.events import Closed, StartTls
 from mxfleet.mail.smtp.notification import MailDsn, RcptDsn
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.idle import IdleConnections
-from mxfleet.mxd.outbound import UNREACHABLE, Connection
+from mxfleet.mxd.outbound import UNREACHABLE, Connection, Verdict
+from mxfleet.mxd.reaching import reach
 from mxfleet.mxd.route import Hop
+from mxfleet.mxd.security import Security
 from mxfleet.mxd.spool.values import StoredMessage
-from mxfleet.mxd.tls import client_context
+from mxfleet.mxd.tls import chain_of
 
-NO_FAMILY = Reply(451, "4.4.1", "This node has no address of that family")
-NO_HANDSHAKE = Reply(451, "4.7.5", "The TLS handshake failed")
+NO_FAMILY: Final = Reply(451, "4.4.1", "This node has no address of that family")
 
 
 class Attempt(msgspec.Struct, frozen=True):
     """What became of an attempt: an answer for each recipient, in order, and the host whose words they are.
 
-    Not `decided` means that no host has said anything about any recipient: another one may be asked. `reports`
-    says that the host took over what the sender wants to be told (DSN, RFC 3461).
+    Not `decided` means that no host has said anything about any recipient: another one may be asked. `tls` is the
+    version, `policy` who wanted it so, `verified` by what the host's certificate was found good. `reports` says that
+    the host took over what the sender wants to be told (DSN, RFC 3461).
     """
 
     answers: tuple[RecipientResult, ...]
@@ -37,92 +47,153 @@ class Attempt(msgspec.Struct, frozen=True):
     tls: str = ""
     decided: bool = True
     reports: bool = False
+    cipher: str = ""
+    policy: str = ""
+    verified: str = ""
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """What is to be sent: one message to some recipients."""
+
+    message: StoredMessage
+    recipients: tuple[Mailbox, ...]
+
+    @property
+    def trace(self) -> str:
+        """The message's id in the log."""
+        return self.message.envelope.trace
 
 
 class Dialogue:
     """Speaks for this node, from its own addresses, under its own name."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, security: Security) -> None:
         self._desk = desk
-        self._context: ssl.SSLContext = client_context()
+        self._security = security
         self._idle = IdleConnections()
 
     async def hold(
-        self, hop: Hop, address: str, message: StoredMessage, recipients: tuple[Mailbox, ...]
-    ) -> Attempt:
-        """Try one address, without TLS where an optional handshake fails (RFC 3207 §4.1, RFC 7435)."""
-        kept = self._idle.take((hop, address))
-        if kept is not None:
-            found = await self._with(kept, hop, address, message, recipients)
-            if not _worn_out(found):
-                return found
-        found = await self._once(hop, address, message, recipients)
-        stage = found.answers[0].stage
-        if found.decided or hop.tls != "opportunistic" or stage != "starttls":
-            return found
-        trace = message.envelope.trace
-        self._desk.log.warning("TLS failed, trying without", trace=trace, host=hop.host, address=address)
-        return await self._once(msgspec.structs.replace(hop, tls="none"), address, message, recipients)
+        self, hop: Hop, addresses: Sequence[str], rule: Rule, letter: Letter
+    ) -> tuple[Attempt, set[str]]:
+        """Speak with a host at one of its addresses, with those that are done with."""
+        for address in addresses:
+            kept = self._idle.take((hop, address, rule))
+            if kept is not None:
+                found = await self._with(kept, hop, address, rule, letter)
+                if not _worn_out(found):
+                    return found, {address}
+        if rule.trying and rule.level == "opportunistic":
+            self._overlook(hop, rule, letter, rule.reason)
+        return await self._afresh(hop, addresses, rule, letter)
 
     async def close(self) -> None:
         """End the connections that are kept, and wait for those that are saying good-bye."""
         await self._idle.close()
 
+    async def _afresh(
+        self, hop: Hop, addresses: Sequence[str], rule: Rule, letter: Letter
+    ) -> tuple[Attempt, set[str]]:
+        """A new connection; with less TLS where less is allowed (RFC 3207 §4.1, RFC 7435)."""
+        found, done = await self._once(hop, addresses, rule, letter)
+        answer = found.answers[0]
+        if found.decided or not found.address or answer.stage != "starttls" or rule.required:
+            return found, done
+        if rule.trying and rule.level == "verify":
+            self._overlook(hop, rule, letter, answer.reply.text)
+            again, _ = await self._afresh(hop, [found.address], replace(rule, level="opportunistic"), letter)
+            return again, done
+        if rule.level != "opportunistic":
+            return found, done
+        self._desk.log.warning(
+            "TLS failed, trying without",
+            trace=letter.trace,
+            host=hop.host,
+            address=found.address,
+            reason=answer.reply.text,
+        )
+        again, _ = await self._once(hop, [found.address], replace(rule, level="none"), letter)
+        return again, done
+
+    def _overlook(self, hop: Hop, rule: Rule, letter: Letter, reason: str) -> None:
+        """MTA-STS `testing` (RFC 8461 §5): it is delivered all the same, and somebody should know."""
+        self._desk.log.warning(
+            "would be refused", trace=letter.trace, host=hop.host, policy=rule.policy, reason=reason
+        )
+
     async def _once(
-        self, hop: Hop, address: str, message: StoredMessage, recipients: tuple[Mailbox, ...]
-    ) -> Attempt:
-        node = self._desk.settings.node
-        source = node.address6 if ":" in address else node.address4
-        if not source:
-            return same_for_all(recipients, NO_FAMILY, hop.host, address)
-        config = ClientConfig(node.hostname, hop.protocol, hop.tls, hop.username, hop.password)
+        self, hop: Hop, addresses: Sequence[str], rule: Rule, letter: Letter
+    ) -> tuple[Attempt, set[str]]:
+        usable = [address for address in addresses if self._source(address)]
+        if not usable:
+            return same_for_all(letter.recipients, NO_FAMILY, hop.host, addresses[0]), set(addresses)
+        hostname = self._desk.settings.node.hostname
+        config = ClientConfig(hostname, hop.protocol, _wanted(rule), hop.username, hop.password)
+        reached = await reach(partial(self._connect, config, hop.port), usable, Connection.abort)
+        done = {*addresses} - {*usable} | {*reached.failed}
+        if reached.opened is None:
+            reply = Reply(451, "4.4.1", _unreachable(hop, reached.failed))
+            return same_for_all(letter.recipients, reply, hop.host, usable[0]), done
+        found = await self._with(reached.opened, hop, reached.address, rule, letter)
+        return found, done | {reached.address}
+
+    async def _connect(self, config: ClientConfig, port: int, address: str) -> Connection:
         patience = self._desk.settings.delivery.connect_timeout
-        try:
-            connection = await Connection.connect(config, address, hop.port, source, patience)
-        except OSError as error:
-            text = f"No connection to {address} port {hop.port}: {error.strerror or 'no answer in time'}"
-            return same_for_all(recipients, Reply(451, "4.4.1", text), hop.host, address)
-        return await self._with(connection, hop, address, message, recipients)
+        return await Connection.connect(config, address, port, self._source(address), patience)
+
+    def _source(self, address: str) -> str:
+        """Our own address of the same family: PTR, SPF and EHLO's name agree about it; "" where there is none."""
+        node = self._desk.settings.node
+        return node.address6 if ":" in address else node.address4
 
     async def _with(
-        self,
-        connection: Connection,
-        hop: Hop,
-        address: str,
-        message: StoredMessage,
-        recipients: tuple[Mailbox, ...],
+        self, connection: Connection, hop: Hop, address: str, rule: Rule, letter: Letter
     ) -> Attempt:
         try:
-            found = await self._speak(connection, hop, message, recipients)
+            found = await self._speak(connection, hop, rule, letter)
         except BaseException:
             if connection.engine.expects == "message":
-                self._desk.counters.add("doubtful", len(recipients))
-                self._desk.log.warning("abandoned behind the final dot", trace=message.envelope.trace)
+                self._desk.counters.add("doubtful", len(letter.recipients))
+                self._desk.log.warning("abandoned behind the final dot", trace=letter.trace)
             connection.abort()
             raise
         tls, reports = connection.engine.tls, "DSN" in connection.engine.extensions
-        self._idle.put((hop, address), connection)
+        self._idle.put((hop, address, rule), connection)
+        if tls is None and rule.trying and rule.level == "verify" and found.decided:
+            self._overlook(hop, rule, letter, "it offers no TLS")
         return msgspec.structs.replace(
-            found, host=hop.host, address=address, tls=tls.version if tls else "", reports=reports
+            found,
+            host=hop.host,
+            address=address,
+            tls=tls.version if tls else "",
+            cipher=tls.cipher if tls else "",
+            policy=rule.policy,
+            verified=connection.verified,
+            reports=reports,
         )
 
-    async def _speak(
-        self, connection: Connection, hop: Hop, message: StoredMessage, recipients: tuple[Mailbox, ...]
-    ) -> Attempt:
+    async def _speak(self, connection: Connection, hop: Hop, rule: Rule, letter: Letter) -> Attempt:
+        recipients = letter.recipients
         while True:
             match await connection.next():
                 case StartTls():
-                    if not await connection.start_tls(self._context, hop.host):
-                        return same_for_all(recipients, NO_HANDSHAKE, stage="starttls")
+                    name = rule.server_name or hop.host
+                    problem = await connection.start_tls(
+                        self._security.context(rule), name, partial(_judge, rule)
+                    )
+                    if problem:
+                        reply = sending_tls.failure(rule, hop.host, problem)
+                        return same_for_all(recipients, reply, stage="starttls")
                 case Ready():
-                    connection.engine.send(transaction_of(message, recipients))
+                    connection.engine.send(transaction_of(letter.message, recipients))
                 case BodyWanted():
-                    async for piece in self._octets(message):
+                    async for piece in self._octets(letter.message):
                         await connection.body(piece)
                     connection.engine.end_body()
                 case Outcome(results):
                     return Attempt(results, decided=not _undecided(results))
                 case Failed(stage, reply, remote):
+                    if reply == TLS_NOT_OFFERED:
+                        reply = sending_tls.not_offered(rule, hop.host)
                     # Whatever the code: a host that takes no session says nothing about the recipients.
                     failed = (RecipientResult(r, "deferred", stage, reply, remote) for r in recipients)
                     return Attempt(tuple(failed), decided=False)
@@ -142,6 +213,35 @@ def same_for_all(
     status: Status = "failed" if reply.permanent else "deferred"
     answers = (RecipientResult(r, status, stage, reply, remote=False) for r in recipients)
     return Attempt(tuple(answers), host, address, decided=False)
+
+
+def _wanted(rule: Rule) -> Tls:
+    if rule.level == "none":
+        return "none"
+    return "required" if rule.required else "opportunistic"
+
+
+def _judge(rule: Rule, shown: ssl.SSLObject) -> Verdict:
+    """Whether what a host showed in the handshake is what the rule wants."""
+    if rule.level == "verify":  # OpenSSL has seen to it
+        return Verdict(verified=f"a trusted authority, for {', '.join(rule.names)}")
+    if rule.level != "dane":
+        return Verdict()
+    found = match(rule.records, chain_of(shown), rule.names, datetime.now(UTC))
+    if found.record is None:
+        return Verdict(f"{found.reason} ({len(rule.records)} TLSA records of {rule.server_name})")
+    record = found.record
+    words = f"TLSA {record.usage} {record.selector} {record.matching} of {rule.server_name}"
+    return Verdict(verified=words)
+
+
+def _unreachable(hop: Hop, failed: dict[str, OSError]) -> str:
+    """Each address with why it could not be connected to."""
+    each = (
+        f"{address} port {hop.port}: {os.strerror(error.errno) if error.errno else 'no answer in time'}"
+        for address, error in failed.items()
+    )
+    return f"No connection to {'; '.join(each)}"
 
 
 def transaction_of(message: StoredMessage, recipients: tuple[Mailbox, ...]) -> Transaction:

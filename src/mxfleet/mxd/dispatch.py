@@ -7,12 +7,15 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from mxfleet.errors import SpoolError
 from mxfleet.mxd.clerk import Clerk
 from mxfleet.mxd.deliver import Deliverer
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dialogue import Attempt
 from mxfleet.mxd.route import Router
+from mxfleet.mxd.security import Security
 from mxfleet.mxd.spool.values import Lease
 from mxfleet.mxd.turns import Turns, Waiting
 from mxfleet.mxd.window import Window
@@ -51,13 +54,14 @@ class Site:
 class Dispatcher:
     """Holds all leases of the courier from the claim to the record."""
 
-    def __init__(self, desk: Desk, router: Router, changed: Callable[[], None]) -> None:
+    def __init__(self, desk: Desk, router: Router, security: Security, changed: Callable[[], None]) -> None:
         """`changed` is called when there is room for more."""
         self._desk = desk
         self._router = router
         self._changed = changed
+        self._security = security
         self._clerk = Clerk(desk)
-        self.deliverer = Deliverer(desk, router)
+        self.deliverer = Deliverer(desk, router, security)
         self._most = desk.settings.delivery.attempts
         self._per_site = desk.settings.delivery.per_destination
         self._speaking: set[int] = (
@@ -109,6 +113,9 @@ class Dispatcher:
 
     async def _find(self, lease: Lease) -> None:
         place = await self._router.place(lease.domain, lease.hop)
+        if place.refusal is None:  # what needs another kind of TLS goes apart
+            mark = await self._security.mark(lease.domain)
+            place = msgspec.structs.replace(place, key=place.key + mark)
         self._tasks.pop(lease.delivery, None)
         self._queue(Waiting(lease, place))
 

@@ -3,16 +3,17 @@
 import asyncio
 from typing import Final
 
+from mxfleet.mail.sending_tls import Rule
 from mxfleet.mxd.outbound import Connection
 from mxfleet.mxd.route import Hop
 
 IDLE: Final = 3.0  # seconds; the other side pays for our waiting too
 REUSE: Final = 100  # transactions on one connection
-Key = tuple[Hop, str]
+Key = tuple[Hop, str, Rule]  # one that was made under a laxer rule is of no use under a stricter one
 
 
 class IdleConnections:
-    """By hop and address: whoever takes one gets the one used last."""
+    """By hop, address and rule: whoever takes one gets the one used last."""
 
     def __init__(self) -> None:
         self._kept: dict[Key, list[Connection]] = {}

@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, Self, cast
 
 from mxfleet.mail.reply import Reply
@@ -24,6 +25,14 @@ COMMAND: Final = 300.0
 UNREACHABLE: Final = Reply(451, "4.4.1", "No connection")
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Of a certificate: why it is no good, or by what it was found good ("" where nobody looked)."""
+
+    problem: str = ""
+    verified: str = ""
+
+
 class Connection(asyncio.Protocol):
     """Carries the engine's octets; `next` gives its events one by one."""
 
@@ -37,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._lost = asyncio.Event()
         self._upgrading = False
         self._early: list[bytes] = []
+        self.verified = ""  # by what the other side's certificate was found good
 
     @classmethod
     async def connect(
@@ -119,8 +129,13 @@ class Connection(asyncio.Protocol):
             except TimeoutError:
                 self.engine.timeout()
 
-    async def start_tls(self, context: ssl.SSLContext, host: str) -> bool:
-        """The handshake that the engine asked for; False if it failed, and the connection with it."""
+    async def start_tls(
+        self, context: ssl.SSLContext, host: str, judge: Callable[[ssl.SSLObject], Verdict]
+    ) -> str:
+        """The handshake that the engine asked for: why it failed, and the connection with it; "" where it is done.
+
+        `host` is sent as SNI; `judge` has the last word on what the other side showed.
+        """
         self._transport.pause_reading()
         self._upgrading = True
         try:
@@ -131,19 +146,27 @@ class Connection(asyncio.Protocol):
                 server_hostname=host,
                 ssl_handshake_timeout=PATIENCE["handshake"],
             )
-        except (OSError, ssl.SSLError, TimeoutError, ValueError):
-            self.abort()
-            self._lost.set()  # the TLS layer, which never was up, will not say so
-            await asyncio.sleep(0)  # the loop lets go of the socket
-            return False
+        except (OSError, ssl.SSLError, TimeoutError, ValueError) as error:
+            return await self._give_up(handshake_words(error))
         if transport is None or not self._upgrading:
-            return False
+            return await self._give_up("the connection was lost in the TLS handshake")
+        shown: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        verdict = judge(shown)
         self._transport, self._upgrading = transport, False
-        self.engine.tls_established(client_info(transport.get_extra_info("ssl_object"), host))
+        if verdict.problem:
+            return await self._give_up(verdict.problem)
+        self.verified = verdict.verified
+        self.engine.tls_established(client_info(shown, host))
         for octets in self._early:
             self.engine.receive(octets)
         self._flush()
-        return True
+        return ""
+
+    async def _give_up(self, reason: str) -> str:
+        self.abort()
+        self._lost.set()  # the TLS layer, which perhaps never was up, will not say so
+        await asyncio.sleep(0)  # the loop lets go of the socket
+        return reason
 
     def abort(self) -> None:
         """End at once."""
@@ -166,3 +189,12 @@ class Connection(asyncio.Protocol):
         octets = self.engine.output()
         if octets and not self._transport.is_closing():
             self._transport.write(octets)
+
+
+def handshake_words(error: Exception) -> str:
+    """Why a TLS handshake failed, in words: OpenSSL's where it has some."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not believed: {error.verify_message.rstrip('.')}"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return f"the TLS handshake failed: {error.reason.replace('_', ' ').lower()}"
+    return f"the TLS handshake failed: {error or 'no answer in time'}"

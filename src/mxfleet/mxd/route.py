@@ -148,6 +148,10 @@ class Router:
         """The addresses of a hop, in the order to try them."""
         return [hop.host] if is_address(hop.host) else list(await self._dns.addresses(hop.host))
 
+    def is_given(self, hop: Hop) -> bool:
+        """Whether settings or the operator named it, and no MX record."""
+        return hop in self._given
+
     def foreign(self, hop: Hop, addresses: Sequence[str]) -> list[str]:
         """Those that are not this fleet's own; a configured next hop is taken at its word."""
         if hop in self._given:

@@ -15,6 +15,7 @@ from mxfleet.mxd.receiving_settings import (
 )
 from mxfleet.mxd.routing_settings import ForwardingSettings, RelaySettings, Routes
 from mxfleet.mxd.routing_settings import RouteSettings as RouteSettings
+from mxfleet.mxd.sending_settings import DestinationSettings, SendingSettings
 
 
 class NodeSettings(Strict, frozen=True):
@@ -131,6 +132,8 @@ class Settings(Strict, frozen=True):
     forwarding: ForwardingSettings | None = None
     retry: RetrySettings = msgspec.field(default_factory=RetrySettings)
     delivery: DeliverySettings = msgspec.field(default_factory=DeliverySettings)
+    sending: SendingSettings = msgspec.field(default_factory=SendingSettings)
+    destination: tuple[DestinationSettings, ...] = ()
     policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
     evidence: EvidenceSettings | None = None
     rspamd: RspamdSettings | None = None

@@ -1,6 +1,7 @@
 """TLS as a server and as a client: Mozilla's intermediate profile, certificates by name and by address."""
 
 import ssl
+import sys
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +86,32 @@ def client_context() -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def verifying_context(trust: str) -> ssl.SSLContext:
+    """For hosts whose certificate must be of an authority in the file, empty for Debian's, and for their name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.hostname_checks_common_name = False  # RFC 6125 §6.4.4
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if trust:
+            context.load_verify_locations(trust)
+        else:
+            context.load_default_certs()
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"{trust}: not the certificates of authorities: {error}") from error
+    return context
+
+
+def chain_of(connection: ssl.SSLObject) -> tuple[bytes, ...]:
+    """What the other side sent, DER, its own certificate first, whether anybody believes it or not."""
+    if sys.version_info >= (3, 13):
+        return tuple(connection.get_unverified_chain())
+    inner = getattr(connection, "_sslobj")  # noqa: B009 - public from Python 3.13 on
+    return tuple(
+        ssl.PEM_cert_to_DER_cert(certificate.public_bytes())
+        for certificate in inner.get_unverified_chain() or ()
+    )
 
 
 def client_info(connection: ssl.SSLObject, server_name: str) -> TlsInfo:

@@ -16,6 +16,7 @@ from mxfleet.mxd.dialogue import Attempt
 from mxfleet.mxd.directory import Directory
 from mxfleet.mxd.observe import logger
 from mxfleet.mxd.route import DNS_TROUBLE, NO_DOMAIN, Router, Unroutable
+from mxfleet.mxd.security import Security
 from mxfleet.mxd.spool.protocol import Envelope, Lease, Recipient, StoredMessage
 from mxfleet.mxd.tls import Certificates
 
@@ -49,7 +50,7 @@ Make = Callable[..., Deliverer]
 async def deliverer() -> AsyncIterator[Make]:
     made: list[Deliverer] = []
 
-    def make(dns: FakeDns, port: int, **node: str) -> Deliverer:
+    def make(dns: FakeDns, port: int, **node: Any) -> Deliverer:
         made.append(build(dns, port, **node))
         return made[-1]
 
@@ -58,7 +59,7 @@ async def deliverer() -> AsyncIterator[Make]:
         await each.close()
 
 
-def build(dns: FakeDns, port: int, **node: str) -> Deliverer:
+def build(dns: FakeDns, port: int, *, security: Security | None = None, **node: Any) -> Deliverer:
     made = settings.Settings(
         node=settings.NodeSettings(
             name="mx1", hostname="mx1.corp.test", release="", address4=node.get("address4", "127.0.0.1"),
@@ -78,7 +79,7 @@ def build(dns: FakeDns, port: int, **node: str) -> Deliverer:
         digest="",
     )
     desk = Desk(configuration, Chunks(), 0, Shared(1).row(0), logger("test"))  # type: ignore[arg-type]
-    return Deliverer(desk, Router(made, dns, {}))
+    return Deliverer(desk, Router(made, dns, {}), security or Security(made.sending, (), None))
 
 
 def routed(port: int) -> tuple[settings.DomainSettings, ...]:
