@@ -20,6 +20,7 @@ from mxfleet.fleet import (
     Resolver,
     Retry,
     Rfc2136,
+    Sending,
     Service,
     Ssh,
     Vault,
@@ -102,6 +103,7 @@ FLEET = Fleet(
     ),
     vault=Vault(identity=FileSecret(Path("state/lab/identity.txt"))),
     backup=Backup(operator_repository=Path("state/lab/backup")),
+    sending=Sending(trust=_RUN / "authority.pem"),
     policy=Policy(
         record_ttl=5,
         dns_lists=("dnsbl.test",),

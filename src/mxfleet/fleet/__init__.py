@@ -27,6 +27,7 @@ from mxfleet.fleet.policy import KeyPeriods, Policy, Retry
 from mxfleet.fleet.receiving import Receiving, Rspamd
 from mxfleet.fleet.routes import Forwarding, Lmtp, Relay, Route, Smtp
 from mxfleet.fleet.secrets import EnvSecret, FileSecret, Secret, SecretReference
+from mxfleet.fleet.sending import Destination, Sending
 
 __all__ = [
     "Account",
@@ -36,6 +37,7 @@ __all__ = [
     "Address6",
     "Backup",
     "Cloudflare",
+    "Destination",
     "Domain",
     "EnvSecret",
     "FileSecret",
@@ -57,6 +59,7 @@ __all__ = [
     "Rspamd",
     "Secret",
     "SecretReference",
+    "Sending",
     "Service",
     "Smtp",
     "Ssh",

@@ -8,6 +8,7 @@ from mxfleet.fleet.names import LABEL, LOCAL_PART, Problem, all_hostnames, is_ho
 from mxfleet.fleet.policy import FLOORS
 from mxfleet.fleet.receiving_checks import receiving
 from mxfleet.fleet.routing_checks import aliases, forwarding, relays, routes
+from mxfleet.fleet.sending_checks import sending
 
 
 def refuse_wrong(fleet: Fleet) -> None:
@@ -197,4 +198,5 @@ def laboratory(fleet: Fleet) -> Iterator[Problem]:
 CHECKS: tuple[Callable[[Fleet], Iterator[Problem]], ...] = (
     names, addresses, service, access, domains, routes, relays, aliases, forwarding, accounts, zones, receiving,
     periods, laboratory,
+    sending,
 )  # fmt: skip

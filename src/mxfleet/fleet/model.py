@@ -9,6 +9,7 @@ from mxfleet.fleet.policy import Policy
 from mxfleet.fleet.receiving import Receiving
 from mxfleet.fleet.routes import Forwarding, Relay, Route, Routes, next_hops
 from mxfleet.fleet.secrets import FileSecret, Secret, SecretReference
+from mxfleet.fleet.sending import Sending
 
 Address4 = IPv4Address
 Address6 = IPv6Address
@@ -243,6 +244,7 @@ class Fleet:
     ssh: Ssh = field(default_factory=Ssh)
     vault: Vault = field(default_factory=Vault)
     backup: Backup = field(default_factory=Backup)
+    sending: Sending = field(default_factory=Sending)
     policy: Policy = field(default_factory=Policy)
     postmaster: str = ""
     laboratory: bool = False

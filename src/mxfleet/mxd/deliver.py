@@ -57,6 +57,8 @@ class Deliverer:
                 tried += len(done)
                 left = [address for address in left if address not in done]
             self._learn(hop, undecided[-1])
+            if tried >= HOSTS:
+                break
         return _best(undecided) if undecided else same_for_all(recipients, NO_HOST)
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ class Inputs:
 def named_by(fleet: Fleet) -> tuple[Path, ...]:
     """The operator's files that end up on nodes."""
     paths = (fleet.resolver.root_hints, fleet.resolver.trust_anchor, fleet.ssh.authorized_keys)
-    return tuple(path for path in paths if path)
+    return tuple(dict.fromkeys(path for path in (*paths, *fleet.sending.trust_files) if path))
 
 
 def gather(fleet: Fleet, release: str, root: Path) -> Inputs:

@@ -18,6 +18,7 @@ COMMAND = "/usr/local/sbin/mxd"
 SERVICE = "mxd.service"
 FIXED = (f"/etc/systemd/system/{SERVICE}", f"/etc/systemd/system/{SERVICE}.d/50-mxfleet.conf")
 """What a running service cannot take in, beside its release: its own unit."""
+TRUST = "/etc/mxfleet/trust.pem"
 
 
 def sockets(view: View) -> dict[str, tuple[int, str]]:
@@ -43,6 +44,7 @@ def files(view: View) -> Iterator[File]:
     yield noting(view, "smtp", SERVICE, loaded(view), reloads=True, fixed=FIXED)
     yield view.file("smtp", COMMAND, mode=0o755, check="sh -n {}")
     yield from secret_files(view)
+    yield from trust_files(view)
     for key in view.signing.called:  # beside the others, named by no settings: read when it is active
         yield _secret(dkim_path(key.domain, key.selector), mark(key.secret) + "\n", (key.secret,))
     yield view.file(
@@ -60,6 +62,8 @@ def files(view: View) -> Iterator[File]:
                 _next_hop(name, n, hop) for n, hop in enumerate(next_hops(route))
             ],
             "forwarding_keys": FORWARDING_KEYS,
+            "trust": TRUST,
+            "destination_trust": destination_trust_path,
         },
     )
 
@@ -84,11 +88,20 @@ def secret_files(view: View) -> Iterator[File]:
         yield _secret(ACCOUNTS, "# nobody may submit here\n", ())
 
 
+def trust_files(view: View) -> Iterator[File]:
+    """The authorities that are believed on the way out: the fleet's, and those of single destinations."""
+    sending = view.fleet.sending
+    named = [(TRUST, sending.trust)] if sending.trust else []
+    named += [(destination_trust_path(d.name), d.trust) for d in sending.destinations if d.trust]
+    for path, source in named:
+        yield File(role="smtp", path=path, text=view.text(source), group="mxd", mode=0o640)
+
+
 def loaded(view: View) -> tuple[str, ...]:
     """Everything that the service reads when it starts; the release's version stands in the settings."""
     certificates = [path for served in tls.served(view) for path in (served.chain, served.key)]
-    secrets = [file.path for file in secret_files(view)]
-    return (f"/etc/systemd/system/{SERVICE}", SETTINGS, *secrets, *certificates)
+    read = [file.path for file in (*secret_files(view), *trust_files(view))]
+    return (f"/etc/systemd/system/{SERVICE}", SETTINGS, *read, *certificates)
 
 
 def dkim_path(domain: str, selector: str) -> str:
@@ -114,6 +127,11 @@ def _next_hop(name: str, number: int, hop: Route) -> dict[str, str | int | bool]
         if hop.username:
             keys |= {"username": hop.username, "password_file": password_path(name, number)}
     return keys
+
+
+def destination_trust_path(name: str) -> str:
+    """Where the authorities for one destination are on a node."""
+    return f"/etc/mxfleet/trust/{name.replace('*', '_')}.pem"
 
 
 def _secret(path: str, text: str, secrets: tuple[SecretReference, ...]) -> File:

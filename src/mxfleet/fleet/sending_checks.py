@@ -1,0 +1,26 @@
+"""What makes a fleet's rules for mail on its way out wrong; in the manner of checks.py."""
+
+from collections.abc import Iterator
+
+from mxfleet.fleet.model import Fleet
+from mxfleet.fleet.names import LABEL, Problem, is_hostname, twice
+from mxfleet.fleet.sending import TLS
+
+
+def sending(fleet: Fleet) -> Iterator[Problem]:
+    """Rules for destinations name each once, and a TLS that exists."""
+    for destination in fleet.sending.destinations:
+        name = destination.name.removeprefix("*.")
+        if not is_hostname(name) and not LABEL.match(name):
+            yield (
+                f"destination {destination.name!r} is not a name",
+                "example.org, or *.example.org for all below",
+            )
+        if destination.tls not in TLS:
+            yield (
+                f"destination {destination.name}: tls {destination.tls!r} is unknown",
+                f"one of {', '.join(TLS)}",
+            )
+        if destination.trust and destination.tls != "verify":
+            yield f"destination {destination.name}: trust counts for tls='verify' only", "leave it out"
+    yield from twice("destination", [destination.name for destination in fleet.sending.destinations])
