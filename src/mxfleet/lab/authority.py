@@ -35,11 +35,18 @@ def root_certificate(key_pem: str, now: datetime.datetime) -> str:
     return _signed(builder, key)
 
 
-def certificate(host: str, key_pem: str, root_pem: str, root_key_pem: str, now: datetime.datetime) -> str:
-    """A server certificate for one host name (RFC 6125: the name stands in subjectAltName)."""
+def certificate(
+    host: str,
+    key_pem: str,
+    root_pem: str,
+    root_key_pem: str,
+    now: datetime.datetime,
+    also: tuple[str, ...] = (),
+) -> str:
+    """A server certificate for a host name and others (RFC 6125: the names stand in subjectAltName)."""
     issuer = x509.load_pem_x509_certificate(root_pem.encode()).subject
     builder = _builder(_name(host), issuer, _key(key_pem), now).add_extension(
-        x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False
+        x509.SubjectAlternativeName([x509.DNSName(name) for name in (host, *also)]), critical=False
     )
     return _signed(builder, _key(root_key_pem))
 

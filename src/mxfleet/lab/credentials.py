@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from mxfleet.lab import access, authority, dnssec
+from mxfleet.lab import access, authority, dnssec, neighbours
 from mxfleet.lab.plan import BLOCKLIST, PEER_DOMAIN, REVERSE4, REVERSE6, Plan
 
 PEER_USERS = (f"carol@{PEER_DOMAIN}", f"dave@{PEER_DOMAIN}", f"postmaster@{PEER_DOMAIN}")
 ACME_HOST = "acme.test"
+RELAY = f"relay.{PEER_DOMAIN}"  # Postfix under another name, which has no TLSA
 TSIG_OCTETS = 32  # as long as the hash's output (RFC 8945 §8)
 
 
@@ -68,7 +69,7 @@ def load_or_make(plan: Plan, directory: Path, now: datetime.datetime) -> Credent
         zone_keys={z: keep.text(f"zones/{file_stem(z)}.pem", dnssec.new_key) for z in served_zones(plan)},
         authority=root,
         certificates={
-            name: _certificate(name, host, keep, root, root_key, now) for name, host in _servers(plan)
+            name: _certificate(name, hosts, keep, root, root_key, now) for name, hosts in _servers(plan)
         },
         peer_dkim=keep.text("peer-dkim.pem", _rsa_key),
     )
@@ -105,17 +106,20 @@ def _users(addresses: Iterable[str], path: Path) -> dict[str, str]:
     return {address: known.get(address) or secrets.token_urlsafe(12) for address in addresses}
 
 
-def _servers(plan: Plan) -> list[tuple[str, str]]:
-    """Who has a certificate, and for which host name: the guests that are not the fleet's, and Pebble."""
-    guests = [(guest.name, guest.hostname) for guest in plan.guests if guest.role != "node"]
-    return [*guests, ("acme", ACME_HOST)]
+def _servers(plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
+    """Who has a certificate, and for which host names: the guests that are not the fleet's, Pebble, neighbours."""
+    guests = [(guest.name, (guest.hostname,)) for guest in plan.guests if guest.role == "office"]
+    world = [(guest.name, (guest.hostname, RELAY)) for guest in plan.guests if guest.role == "world"]
+    return [*guests, *world, ("acme", (ACME_HOST,)), *neighbours.CERTIFICATES.items()]
 
 
 def _certificate(
-    name: str, host: str, keep: _Store, root: str, root_key: str, now: datetime.datetime
+    name: str, hosts: tuple[str, ...], keep: _Store, root: str, root_key: str, now: datetime.datetime
 ) -> Certificate:
     key = keep.text(f"{name}.key", authority.new_key)
-    chain = keep.text(f"{name}.pem", lambda: authority.certificate(host, key, root, root_key, now))
+    chain = keep.text(
+        f"{name}.pem", lambda: authority.certificate(hosts[0], key, root, root_key, now, hosts[1:])
+    )
     return Certificate(chain, key)
 
 

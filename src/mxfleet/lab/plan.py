@@ -7,6 +7,7 @@ from typing import Any
 
 from mxfleet.errors import LabError
 from mxfleet.fleet import Address, Fleet, Lmtp, Node, Rfc2136
+from mxfleet.lab import neighbours
 
 PREFIX = "mxlab-"
 """Begins the name of every namespace, machine and interface of the lab on the host, so that `down` finds all."""
@@ -95,7 +96,18 @@ def _node(node: Node) -> Guest:
                 f"node {node.name}: {address} is not in the lab's networks {NETWORK4} and {NETWORK6}",
                 hint="give the laboratory fleet addresses from them",
             )
-        if address in (OPERATOR4, OPERATOR6, WORLD4, WORLD6, SECONDARY4, SECONDARY6, OFFICE4, OFFICE6):
+        if address in (
+            OPERATOR4,
+            OPERATOR6,
+            WORLD4,
+            WORLD6,
+            SECONDARY4,
+            SECONDARY6,
+            OFFICE4,
+            OFFICE6,
+            *neighbours.ADDRESSES,
+            neighbours.GONE6,
+        ):
             raise LabError(
                 f"node {node.name}: {address} is taken by the lab itself", hint="use .11 to .99, for example"
             )
@@ -107,7 +119,7 @@ def _node(node: Node) -> Guest:
 
 
 def _world() -> Guest:
-    addresses = (WORLD4, WORLD6, SECONDARY4, SECONDARY6)
+    addresses: tuple[Address, ...] = (WORLD4, WORLD6, SECONDARY4, SECONDARY6, *neighbours.ADDRESSES)
     return Guest("world", "world", f"mx.{PEER_DOMAIN}", addresses)
 
 

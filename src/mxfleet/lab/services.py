@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from mxfleet.errors import LabError
-from mxfleet.lab import guests, office, world
+from mxfleet.lab import guests, neighbours, office, world
 from mxfleet.lab.credentials import Credentials
 from mxfleet.lab.plan import OFFICE4, OFFICE6, SECONDARY4, SECONDARY6, WORLD4, WORLD6, Guest, Plan
 from mxfleet.lab.root import Entry
@@ -14,11 +14,20 @@ from mxfleet.lab.state import DIRECTORY
 
 SERVES = {
     "node": "what the roles deploy",
-    "world": "Knot, BIND, Pebble, Postfix and rspamd of peer.test",
+    "world": "Knot, BIND, Pebble, Postfix and rspamd of peer.test, web servers, difficult mail hosts",
     "office": "Dovecot, the users' mail programs",
 }
 PORTS = {
-    "world": ((WORLD4, 53), (WORLD6, 53), (SECONDARY4, 53), (SECONDARY6, 53), (WORLD4, 25), (WORLD6, 25)),
+    "world": (
+        (WORLD4, 53),
+        (WORLD6, 53),
+        (SECONDARY4, 53),
+        (SECONDARY6, 53),
+        (WORLD4, 25),
+        (WORLD6, 25),
+        (WORLD4, 443),
+        (neighbours.ADDRESSES[-2], 25),
+    ),
     "office": ((OFFICE4, 24), (OFFICE6, 24), (OFFICE4, 143)),
 }
 SMTP = 25

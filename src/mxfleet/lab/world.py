@@ -1,9 +1,10 @@
 """`world`: the Internet's name servers, and a mail host that is not ours; its files as values, pure."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from mxfleet.lab import authority, dnssec, machine, templates
+from mxfleet.lab import authority, difficult_peers, dnssec, machine, neighbours, templates
 from mxfleet.lab import plan as lab
 from mxfleet.lab.credentials import PEER_USERS, Credentials, dkim_record, file_stem, served_zones
 from mxfleet.lab.plan import Plan
@@ -11,6 +12,7 @@ from mxfleet.lab.root import Entry, GuestDirectory, GuestFile
 
 UNITS = (
     "knot.service", "named.service", "unbound.service", "postfix.service", "rspamd.service", "pebble.service",
+    "nginx.service", "mxlab-peers.service",
 )  # fmt: skip
 RIGHTS = {
     "/etc/knot/knot.conf": (0o640, "root:knot"),
@@ -41,6 +43,7 @@ def entries(plan: Plan, credentials: Credentials) -> Iterator[Entry]:
     yield GuestFile("/etc/pebble/fullchain.pem", credentials.certificates["acme"].chain)
     yield GuestFile("/etc/pebble/key.pem", credentials.certificates["acme"].key, 0o600)
     yield GuestFile("/etc/rspamd/peer.pem", credentials.peer_dkim, 0o640, "root:_rspamd")
+    yield from _neighbours(credentials)
     yield GuestDirectory("/var/mail/peer", 0o755, "5000:5000")
     yield GuestDirectory("/var/lib/knot/zones", 0o750, "knot:knot")
     yield GuestDirectory("/var/lib/knot/import", 0o700, "knot:knot")
@@ -50,6 +53,17 @@ def entries(plan: Plan, credentials: Credentials) -> Iterator[Entry]:
         text = zone_text(zone, plan, credentials)
         yield GuestFile(f"/var/lib/knot/zones/{stem}.zone", text, 0o640, "knot:knot")
     yield from map(machine.enabled, UNITS)
+
+
+def _neighbours(credentials: Credentials) -> Iterator[Entry]:
+    """The difficult hosts: their program, who they are, their certificates."""
+    program = Path(difficult_peers.__file__).read_text(encoding="utf-8")
+    yield GuestFile("/usr/local/lib/mxlab/difficult_peers.py", program)
+    yield GuestFile(f"{neighbours.DIRECTORY}/hosts.json", neighbours.hosts())
+    yield GuestDirectory(neighbours.KEEP)
+    for name in neighbours.CERTIFICATES:
+        yield GuestFile(f"{neighbours.DIRECTORY}/{name}.pem", credentials.certificates[name].chain)
+        yield GuestFile(f"{neighbours.DIRECTORY}/{name}.key", credentials.certificates[name].key, 0o600)
 
 
 def known(plan: Plan, credentials: Credentials) -> dict[str, Any]:
@@ -62,7 +76,7 @@ def known(plan: Plan, credentials: Credentials) -> dict[str, Any]:
         "zones": served_zones(plan), "updatable": plan.zones,
         "key_name": plan.key_name, "algorithm": plan.algorithm, "tsig": credentials.tsig,
         "peer_users": PEER_USERS, "users": credentials.users, "mailboxes": plan.mailboxes,
-        "root_hints": root_hints(),
+        "root_hints": root_hints(), "neighbours": neighbours.NEIGHBOURS, "policies": neighbours.POLICIES,
         "trust_anchor": dnssec.trust_anchor(credentials.zone_keys[dnssec.ROOT]),
     }  # fmt: skip
 
@@ -90,6 +104,7 @@ def zone_text(zone: str, plan: Plan, credentials: Credentials) -> str:
         "office_hosts": [name for name in plan.office_hosts if closest(name, credentials) == zone],
         "pointers": {name: host for name, host in pointers().items() if closest(name, credentials) == zone},
         "peer_tlsa": authority.tlsa(credentials.certificates["world"].key),
+        "peer_keys": {name: authority.tlsa(own.key) for name, own in credentials.certificates.items()},
         "peer_dkim": dkim_record(credentials.peer_dkim),
     }
     return templates.text(f"zones/{STATIC_ZONES.get(zone, 'fleet')}.j2", values)
@@ -108,4 +123,6 @@ def pointers() -> dict[str, str]:
         "ns2.test": (lab.SECONDARY4, lab.SECONDARY6),
         "office.corp.test": (lab.OFFICE4, lab.OFFICE6),
     }
-    return {address.reverse_pointer: name for name, both in hosts.items() for address in both}
+    pairs = [(address, name) for name, both in hosts.items() for address in both]
+    pairs += [(one.address4, one.hostname) for one in neighbours.NEIGHBOURS]
+    return {address.reverse_pointer: name for address, name in pairs}
