@@ -20,6 +20,7 @@ from mxfleet.fleet import (
     Resolver,
     Retry,
     Rfc2136,
+    Rspamd,
     Sending,
     Service,
     Ssh,
@@ -107,6 +108,7 @@ FLEET = Fleet(
     policy=Policy(
         record_ttl=5,
         dns_lists=("dnsbl.test",),
+        rspamd=Rspamd(workers=1, memory=256 * 1024 * 1024, cache=16 * 1024 * 1024),
         workers=2,
         retry=Retry(first=2, longest=10, lifetime=120),
         keys=KeyPeriods(ttl=5, visible=5, drain=130, revoked=10),

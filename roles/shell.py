@@ -44,10 +44,13 @@ def stage(files: Iterable[File]) -> str:
 def check(file: File) -> str:
     """The reader's own check of the staged copy; its complaint in one line, with the target's name."""
     command = file.check.replace("{}", shlex.quote(STAGE + file.path))
-    sentence = (
-        f"mxfleet: {file.path} is refused by its reader ({file.check.split()[0]}); it was not put in place"
-    )
+    sentence = f"mxfleet: {file.path} is refused by its reader ({reader(file)}); it was not put in place"
     return f'said=$({command} 2>&1) || {{ [ -z "$said" ] || echo "$said" >&2; echo {shlex.quote(sentence)} >&2; exit 1; }}'
+
+
+def reader(file: File) -> str:
+    """The program that checks the file, whoever it is run as."""
+    return file.check.rpartition(" -- ")[2].split()[0]
 
 
 def place(files: Iterable[File]) -> str:

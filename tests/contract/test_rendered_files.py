@@ -11,6 +11,7 @@ from mxfleet.fleet.model import Fleet, Node
 from mxfleet.lab import packages
 from mxfleet.lab.image import cache_directory, ready
 from mxfleet.render import File, render
+from mxfleet.render.antispam import DEBIAN_SUFFIXES, MEMORY, SUFFIXES
 from mxfleet.render.resolver import UNBOUND
 from tests.unit.render.samples import INVENTORIES, fleet_of, inputs_of, signing_of
 
@@ -112,6 +113,49 @@ def test_keepalived_would_say_what_is_wrong(tmp_path: Path) -> None:
     settings = tmp_path / "keepalived.conf"
     settings.write_text("vrrp_instance service {\n    advert_imt 1\n}\n")
     assert "advert_imt" in run(tmp_path, "/usr/sbin/keepalived", "-t", "-f", str(settings)).stderr
+
+
+RSPAMD = """set -e
+cp "$1"/*.list /etc/rspamd/
+echo nameserver 127.0.0.1 >/etc/resolv.conf
+printf 'test\\n' >/etc/rspamd/mxfleet-suffixes.dat
+runuser -u _rspamd -- rspamadm configtest -c /dev/stdin < "$1/rspamd.conf"
+"""
+
+
+@pytest.mark.parametrize(("fleet", "node"), NODES, ids=lambda value: value.name)
+def test_rspamd_takes_its_settings(fleet: Fleet, node: Node, tmp_path: Path) -> None:
+    for path, file in rendered(fleet, node).items():
+        if path.startswith("/etc/rspamd/"):
+            # the real list of suffixes takes 10 s to compile, each time
+            text = file.text.replace(DEBIAN_SUFFIXES, SUFFIXES)
+            (tmp_path / Path(path).name).write_text(text)
+    result = run(tmp_path, "sh", "-c", RSPAMD, "sh", str(tmp_path))
+    assert (result.stdout, result.stderr, result.returncode) == ("syntax OK\n", "", 0)
+
+
+VALKEY = """set -e
+mkdir /run/valkey
+valkey-server "$1" --supervised no --dir /run/valkey &
+for _ in $(seq 100); do [ -S /run/valkey/mxfleet.sock ] && break; sleep 0.1; done
+echo 'CONFIG GET maxmemory' | valkey-cli -s /run/valkey/mxfleet.sock
+ss -Hltn
+valkey-cli -s /run/valkey/mxfleet.sock SHUTDOWN NOSAVE
+"""
+
+
+@pytest.mark.parametrize(("fleet", "node"), NODES, ids=lambda value: value.name)
+def test_valkey_takes_its_settings_and_listens_on_no_port(fleet: Fleet, node: Node, tmp_path: Path) -> None:
+    settings = tmp_path / "valkey.conf"
+    settings.write_text(rendered(fleet, node)[MEMORY].text)
+    result = run(tmp_path, "sh", "-c", VALKEY, "sh", str(settings))
+    assert fleet.policy.scanner is not None
+    said = [
+        line
+        for line in result.stdout.splitlines()
+        if "WARNING Memory overcommit" not in line and "bye bye" not in line
+    ]
+    assert said == ["maxmemory", str(fleet.policy.scanner.cache)], result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(("fleet", "node"), NODES, ids=lambda value: value.name)

@@ -17,6 +17,19 @@ def test_serving_nodes_are_changed_one_at_a_time_the_holder_last(deploy: Deploy)
     assert run.nodes_sent(HEALTH) == ["mx3", "mx1", "mx2"]
 
 
+def test_who_judges_content_is_there_before_the_exchange_that_asks(deploy: Deploy) -> None:
+    run = deploy("-y", serving=ALL, holder="mx2")
+    for node in ALL:
+        memory, judge = run.first(node, "restart valkey-server"), run.first(node, "restart rspamd")
+        assert memory < judge < run.first(node, RESTART)
+
+
+def test_rspamd_that_does_not_start_stops_the_run_before_the_exchange_is_touched(deploy: Deploy) -> None:
+    run = deploy("-y", serving=ALL, holder="mx1", fails={"mx3": "restart rspamd"})
+    assert run.code == 1
+    assert run.nodes_sent(RESTART) == []
+
+
 def test_a_node_is_proved_healthy_before_the_next_is_touched(deploy: Deploy) -> None:
     run = deploy("-y", serving=ALL, holder="mx1")
     activating = "cp --preserve=mode,ownership -- /run/mxfleet/stage"

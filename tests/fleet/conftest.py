@@ -21,7 +21,7 @@ from mxfleet.keys.ledger import signing_for
 from mxfleet.keys.secrets import resolve
 from mxfleet.keys.vault import Vault
 from mxfleet.lab.exceptions import DIFFERENCES
-from mxfleet.render import File, directories
+from mxfleet.render import File, antispam, directories
 from mxfleet.render.desired import Desired, desire
 from mxfleet.render.inputs import Inputs, gather
 from mxfleet.render.release import version_of
@@ -29,6 +29,15 @@ from mxfleet.render.release import version_of
 ROOT = Path(__file__).resolve().parents[2]
 ROOT_ZONE = (".", "SOA")
 """The one name that every chain of trust has validated."""
+
+
+GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+LETTER = "From: <a@client.invalid>\r\nTo: <b@client.invalid>\r\nSubject: mxfleet\r\n\r\n"
+LETTERS = (
+    ("spam", "192.0.2.1", f"{LETTER}{GTUBE}\r\n"),
+    ("private", "10.0.0.1", f"{LETTER}Good morning.\r\n"),
+)
+"""What every spam filter refuses, and something from an address that rspamd calls local unless it is told otherwise."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -126,6 +135,7 @@ def inside(
 
 def wanted(fleet: Fleet, files: tuple[File, ...]) -> Wanted:
     paths = [*(file.path for file in files), *(directory.path for directory in directories(files))]
+    paths += antispam.SOCKETS if fleet.policy.scanner else ()
     kernel = next(file.text for file in files if file.path.startswith("/etc/sysctl.d/"))
     time_daemon = () if excepted(fleet, "clock") else ("systemd-timesyncd.service",)
     return Wanted(
@@ -134,6 +144,7 @@ def wanted(fleet: Fleet, files: tuple[File, ...]) -> Wanted:
         sysctls=tuple(read_pairs(kernel)),
         questions=(ROOT_ZONE, *((domain.name, "SOA") for domain in fleet.domains)),
         users=("root", "mxd", fleet.ssh.user),
+        letters=LETTERS if fleet.policy.scanner else (),
     )
 
 

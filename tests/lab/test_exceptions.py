@@ -51,8 +51,13 @@ def test_no_controller_limits_memory() -> None:
     )
 
 
+def test_the_real_list_of_suffixes_is_long() -> None:
+    suffixes = run("grep", "-c", "^[^/]", "/usr/share/publicsuffix/effective_tld_names.dat").stdout
+    assert int(suffixes) > 5000
+
+
 def test_the_list_is_closed_and_each_entry_has_its_reason() -> None:
     assert {one.identifier for one in DIFFERENCES} == {
-        "clock", "sysctl", "limits", "addresses-denied", "packages", "resolver", "addressing",
+        "clock", "sysctl", "limits", "addresses-denied", "packages", "resolver", "suffixes", "addressing",
     }  # fmt: skip
     assert all(one.what and one.why and one.instead for one in DIFFERENCES)

@@ -180,15 +180,41 @@ def read_answers(text: str) -> dict[str, tuple[str, bool]]:
     return {name: (code, flag == "AD") for name, code, flag in rows}
 
 
+OPINION = """
+import http.client, json, sys
+for name, address, text in zip(sys.argv[1::3], sys.argv[2::3], sys.argv[3::3]):
+    asked = http.client.HTTPConnection("127.0.0.1", 11333, timeout=20)
+    asked.request("POST", "/checkv2", text.encode(), {"IP": address, "Helo": "client.invalid", "From": "a@client.invalid"})
+    said = json.load(asked.getresponse())
+    print(name, said["action"].replace(" ", "-"), *sorted(said["symbols"]))
+"""
+
+
+def opinion_command(python: str, letters: Iterable[tuple[str, str, str]]) -> str:
+    """Asks the node's rspamd, as its exchange does, what it thinks of (name, client's address, text of a message)."""
+    words = " ".join(quote(word) for letter in letters for word in letter)
+    return f"{python} -c {quote(OPINION)} {words}"
+
+
+def read_opinions(text: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """Name of a letter → (action, symbols)."""
+    rows = (line.split() for line in text.splitlines())
+    return {name: (action.replace("-", " "), frozenset(symbols)) for name, action, *symbols in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to ask a node about: unit names, file and directory paths, sysctl names, DNS questions (name, type)."""
+    """What to ask a node about: unit names, file and directory paths, sysctl names, DNS questions (name, type).
+
+    `letters` are shown to its rspamd: a name, the client's address, the message.
+    """
 
     units: tuple[str, ...]
     paths: tuple[str, ...]
     sysctls: tuple[str, ...]
     questions: tuple[tuple[str, str], ...]
     users: tuple[str, ...] = ("root", "mxd")
+    letters: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +240,7 @@ class Inside:
     expected_digest: str
     clock: float
     answers: dict[str, tuple[str, bool]]
+    opinions: dict[str, tuple[str, frozenset[str]]]
 
 
 CURRENT = "/opt/mxfleet/current"
@@ -252,6 +279,7 @@ def observe(run: Run, wanted: Wanted) -> Inside:
         expected_digest=expected,
         clock=clock,
         answers=read_answers(run(resolver_command(f"{CURRENT}/venv/bin/python3", wanted.questions))),
+        opinions=read_opinions(run(opinion_command(f"{CURRENT}/venv/bin/python3", wanted.letters))),
     )
 
 

@@ -54,8 +54,18 @@ def units(fleet: Fleet) -> tuple[str, ...]:
     """The units that run on every node of the fleet."""
     submission = ("mxd-submission.socket", "mxd-submissions.socket") if fleet.accounts else ()
     failover = ("keepalived.service",) if fleet.service else ()
+    antispam = ("valkey-server.service", "rspamd.service") if fleet.policy.scanner else ()
     common = ("ssh.service", "nftables.service", "unbound.service")
-    return (*common, *failover, "mxd.service", "mxd-smtp.socket", *submission, "mxd-health.socket", BACKUP)
+    return (
+        *common,
+        *antispam,
+        *failover,
+        "mxd.service",
+        "mxd-smtp.socket",
+        *submission,
+        "mxd-health.socket",
+        BACKUP,
+    )
 
 
 def script(fleet: Fleet) -> str:

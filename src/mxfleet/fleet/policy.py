@@ -54,7 +54,7 @@ class Policy:
     evidence: bool = True
     dns_lists: tuple[str, ...] = ()
     receiving: Receiving = field(default_factory=Receiving)
-    rspamd: Rspamd | None = None
+    rspamd: Rspamd | None = field(default_factory=Rspamd)
     retry: Retry = field(default_factory=Retry)
     keys: KeyPeriods = field(default_factory=KeyPeriods)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mxfleet.fleet.model import Fleet, Node
 from mxfleet.fleet.signing import Signing
-from mxfleet.render import backup, base, failover, firewall, render, resolver, smtp, view_of
+from mxfleet.render import antispam, backup, base, failover, firewall, render, resolver, smtp, view_of
 from mxfleet.render.file import Directory, File, Resolve, Unit, directories
 from mxfleet.render.inputs import Inputs
 from mxfleet.render.observation import Questions
@@ -77,6 +77,8 @@ def packages(fleet: Fleet) -> dict[str, tuple[str, ...]]:
         found["base"] += ("systemd-timesyncd",)
     if not fleet.resolver.trust_anchor:
         found["resolver"] += ("dns-root-data",)
+    if fleet.policy.scanner:
+        found["antispam"] = ("publicsuffix", "rspamd", "valkey-server")
     if fleet.service:
         found["failover"] = ("keepalived",)
     return found
@@ -95,6 +97,9 @@ def units(view: View) -> Iterator[Unit]:
     yield Unit(role="access", name="ssh.service", loaded=base.unit_files("ssh"))
     yield Unit(role="rules", name="nftables.service", loaded=(firewall.RULES,), reload=True)
     yield Unit(role="resolver", name="unbound.service", loaded=resolver.loaded(view))
+    if view.fleet.policy.scanner:
+        for name in (antispam.VALKEY, antispam.RSPAMD):
+            yield Unit(role="antispam", name=name, loaded=antispam.loaded(view, name))
     for name in smtp.sockets(view):
         yield Unit(role="smtp", name=name, loaded=(f"/etc/systemd/system/{name}",))
     yield Unit(role="smtp", name=smtp.SERVICE, loaded=smtp.loaded(view))

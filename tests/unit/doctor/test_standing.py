@@ -45,9 +45,9 @@ def test_a_healthy_fleet_has_no_trouble_and_says_who_holds_the_address() -> None
     found = answers(mx1=output(HOLDS), mx2=output(), mx3=output())
     assert trouble(LAB, found) == []
     assert told(LAB, found) == [
-        "mx1  10/10 services  release 0.1.0  queue empty  holds the service address",
-        "mx2  10/10 services  release 0.1.0  queue empty",
-        "mx3  10/10 services  release 0.1.0  queue empty",
+        "mx1  12/12 services  release 0.1.0  queue empty  holds the service address",
+        "mx2  12/12 services  release 0.1.0  queue empty",
+        "mx3  12/12 services  release 0.1.0  queue empty",
         "mx.corp.test 10.77.0.10 fd77:77::10: held by mx1",
     ]
 
