@@ -12,11 +12,12 @@ MAX_LABEL: Final = 63
 
 def is_askable(name: str) -> bool:
     """Whether a question can be composed for this name (RFC 1035 §2.3.4): any ASCII, but no empty label."""
-    return (
-        0 < len(name) <= MAX_NAME
-        and name.isascii()
-        and all(0 < len(label) <= MAX_LABEL for label in name.split("."))
-    )
+    return 0 < len(name) <= MAX_NAME and _has_labels(name)
+
+
+@lru_cache(maxsize=4096)
+def _has_labels(name: str) -> bool:
+    return name.isascii() and all(0 < len(label) <= MAX_LABEL for label in name.split("."))
 
 
 def canonical_name(name: str) -> str:

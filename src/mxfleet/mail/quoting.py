@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 LINE: Final = 78  # RFC 5322 §2.1.1: characters of a line, where it can be
@@ -13,6 +14,7 @@ _MAILBOX = re.compile(r"(?:[!#$%&'*+/=?^_`{|}~0-9A-Za-z-][!#$%&'*+/=?^_`{|}~.0-9
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
+@lru_cache(maxsize=1024)  # domains, selectors and words come again and again
 def quoted(value: str) -> str:
     """A value as a token, a mailbox, or else a quoted string; what is not printable ASCII becomes `?`."""
     if _TOKEN.fullmatch(value) or _MAILBOX.fullmatch(value):
@@ -28,15 +30,21 @@ def unquoted(text: str) -> str:
 
 def fold(name: str, *groups: Iterable[str]) -> bytes:
     """A header field of words with blanks between them; each group begins a line, and so does what is too long."""
-    lines: list[str] = []
-    for group in groups:
-        lines.append("\t" if lines else f"{name}: ")
-        for word in group:
-            room = LINE - len(lines[-1])
-            if lines[-1].endswith(("\t", ": ")):
-                lines[-1] += word
-            elif len(word) < room:
-                lines[-1] += " " + word
+    lines, line = list[str](), f"{name}: "
+    for number, group in enumerate(groups):
+        if number:
+            lines.append(line)
+            line = "\t"
+        words = list(group)
+        whole = " ".join(words)
+        if len(line) + len(whole) <= LINE:
+            line += whole
+            continue
+        line += words[0]
+        for word in words[1:]:
+            if len(line) + len(word) < LINE:
+                line += " " + word
             else:
-                lines.append("\t" + word)
-    return ("\r\n".join(lines) + "\r\n").encode("ascii")
+                lines.append(line)
+                line = "\t" + word
+    return ("\r\n".join([*lines, line]) + "\r\n").encode("ascii")

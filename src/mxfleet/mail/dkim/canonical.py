@@ -1,8 +1,9 @@
 """Canonical forms (RFC 6376 §3.4), the body's over pieces of any size in constant memory.
 
-No regular expression and no loop over lines: `bytes.replace` is an order of magnitude faster.
+No regular expression and no loop over lines: `bytes.replace` and `bytes.split` are an order of magnitude faster.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
@@ -14,7 +15,17 @@ _EMPTY_LINES: Final = 32_768  # of which so many are hashed at a time
 
 def relaxed_header(field: Field) -> bytes:
     """RFC 6376 §3.4.2, with CRLF at the end."""
-    return relaxed_field(field.name, field.body)
+    return relaxed_fields([(field.name, field)])
+
+
+def relaxed_fields(chosen: Iterable[tuple[bytes, Field]]) -> bytes:
+    """As `relaxed_header`, for several fields with their lower-case names, all of them in a few passes."""
+    # A value that begins with a fold is stripped here; every other line break within a value has a blank behind it.
+    octets = b"".join([name + b":" + (field.body.lstrip(_SPACE) or b"\r\n") for name, field in chosen])
+    if b"\t" in octets:
+        octets = octets.replace(b"\t", b" ")
+    octets = _collapse(octets.replace(b"\r\n ", b" "))
+    return octets.replace(b" \r\n", b"\r\n")
 
 
 def relaxed_field(name: bytes, body: bytes) -> bytes:
@@ -49,10 +60,7 @@ class RelaxedBody:
         if len(inner) != len(content):
             self._gap(content[: len(content) - len(inner)])
         self._flush_gap()
-        content = _collapse(inner)
-        if b" \r\n" in content:
-            content = content.replace(b" \r\n", b"\r\n")
-        self._feed(content)
+        self._feed(_relaxed_lines(inner))
         self._gap(tail)
 
     def digest(self) -> bytes:
@@ -84,10 +92,18 @@ class RelaxedBody:
         self.size += len(octets)
 
 
+def _relaxed_lines(octets: bytes) -> bytes:
+    """Lines as RFC 6376 §3.4.4 has them; most blanks at the ends of lines go before the others are looked at."""
+    if b"\t" in octets:
+        octets = octets.replace(b"\t", b" ")
+    octets = _collapse(b"\r\n".join(octets.split(b"  \r\n")))
+    return b"\r\n".join(octets.split(b" \r\n"))
+
+
 def _collapse(octets: bytes) -> bytes:
-    """Every run of blanks and tabs as one blank."""
+    """Every run of blanks and tabs as one blank; to split and join is faster than to replace."""
     if b"\t" in octets:
         octets = octets.replace(b"\t", b" ")
     while b"  " in octets:
-        octets = octets.replace(b"  ", b" ")
+        octets = b" ".join(octets.split(b"  "))
     return octets

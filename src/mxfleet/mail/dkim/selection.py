@@ -1,9 +1,9 @@
 """Which header fields a signature covers (RFC 6376 §5.4), and how they are found again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
-from mxfleet.mail.dkim.canonical import relaxed_header
+from mxfleet.mail.dkim.canonical import relaxed_fields
 from mxfleet.mail.message import Field, Headers
 
 # Named once more than they occur (RFC 6376 §8.15), so that none can be added to what a reader is shown.
@@ -32,24 +32,24 @@ def names_to_sign(headers: Headers) -> tuple[str, ...]:
 
 
 def selected(headers: Headers, names: Iterable[str]) -> bytes:
-    """The covered fields in relaxed form, in the order of `names`, as `selected_by_key` finds them."""
-    return selected_by_key(headers, (name.lower().encode("ascii") for name in names), relaxed_header)
+    """The covered fields in relaxed form, in the order of `names`, as `chosen` finds them."""
+    return relaxed_fields(chosen(headers, (name.lower().encode("ascii") for name in names)))
 
 
-def selected_by_key(headers: Headers, keys: Iterable[bytes], form: Callable[[Field], bytes]) -> bytes:
-    """The covered fields in canonical form, in the order of `keys`, their names in lower case.
+def chosen(headers: Headers, keys: Iterable[bytes]) -> list[tuple[bytes, Field]]:
+    """The covered fields in the order of `keys`, their names in lower case, each with its name.
 
     A name that comes again means the next instance from the bottom up; one that is not there means nothing
     (RFC 6376 §5.4.2).
     """
     by_name = headers.by_name
     left: dict[bytes, int] = {}
-    chosen: list[bytes] = []
+    found: list[tuple[bytes, Field]] = []
     for key in keys:
         if (instances := by_name.get(key)) is None:
             continue
         position = left.get(key, len(instances)) - 1
         left[key] = position
         if position >= 0:
-            chosen.append(form(instances[position]))
-    return b"".join(chosen)
+            found.append((key, instances[position]))
+    return found

@@ -3,14 +3,14 @@
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias, cast
 
 from mxfleet.errors import MailError
 from mxfleet.mail.dkim.bodies import Canonicalization
-from mxfleet.mail.dkim.canonical import relaxed_field, relaxed_header
+from mxfleet.mail.dkim.canonical import relaxed_field, relaxed_fields
 from mxfleet.mail.dkim.tags import parse_tags, without_folds
 from mxfleet.mail.message import Field
 from mxfleet.mail.names import canonical_name, is_within
@@ -18,15 +18,17 @@ from mxfleet.mail.names import canonical_name, is_within
 SignatureAlgorithm: TypeAlias = Literal["rsa-sha256", "ed25519-sha256", "rsa-sha1"]
 
 ALGORITHMS: Final = ("rsa-sha256", "ed25519-sha256", "rsa-sha1")
-# How a covered field is written in each form (RFC 6376 §3.4.1, §3.4.2).
-FORMS: Final[Mapping[Canonicalization, Callable[[Field], bytes]]] = {
-    "simple": attrgetter("raw"),
-    "relaxed": relaxed_header,
+KEPT: Final = 512  # characters of an h=
+# How covered fields, each with its lower-case name, are written in each form (RFC 6376 §3.4.1, §3.4.2).
+FORMS: Final[Mapping[Canonicalization, Callable[[Sequence[tuple[bytes, Field]]], bytes]]] = {
+    "simple": lambda chosen: b"".join(field.raw for _name, field in chosen),
+    "relaxed": relaxed_fields,
 }
 _FORM_NAMES = re.compile(r"(simple|relaxed)(?:/(simple|relaxed))?")
 _NAMES = re.compile(r"[!-9;-~]+(?:[ \t\r\n]*:[ \t\r\n]*[!-9;-~]+)*")
 _TIME = re.compile(r"[0-9]{1,12}")
-_VALUE = re.compile(rb"((?:\A|;)[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
+_VALUE = re.compile(rb";[ \t\r\n]*b[ \t\r\n]*=([^;]*)")
+_FIRST_VALUE = re.compile(rb"[ \t\r\n]*b[ \t\r\n]*=([^;]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +143,15 @@ def read_time(tags: Mapping[str, str], name: str) -> int | None:
 
 def without_value(field: Field, form: Canonicalization) -> bytes:
     """The signature field itself as it is signed: its `b=` empty, without its last CRLF (RFC 6376 §3.7)."""
-    body = _VALUE.sub(rb"\1", field.body, count=1)
+    body = field.body
+    if match := _FIRST_VALUE.match(body) or _VALUE.search(body):
+        body = body[: match.start(1)] + body[match.end(1) :]
     if form == "simple":
         return (field.raw[: field.colon + 1] + body).removesuffix(b"\r\n")
     return relaxed_field(field.name, body).removesuffix(b"\r\n")
 
 
+@lru_cache(maxsize=16)
 def _forms(text: str) -> tuple[Canonicalization, Canonicalization]:
     match = _FORM_NAMES.fullmatch(without_folds(text).lower())
     if match is None:
@@ -155,12 +160,20 @@ def _forms(text: str) -> tuple[Canonicalization, Canonicalization]:
 
 
 def _names(text: str) -> tuple[bytes, ...]:
+    """A signer names the same fields in each of its messages: a list of usual length is kept."""
+    return _kept_names(text) if len(text) <= KEPT else _read_names(text)
+
+
+def _read_names(text: str) -> tuple[bytes, ...]:
     if not _NAMES.fullmatch(text):
         raise MailError("signature: h= is not a list of field names")
     names = tuple(without_folds(text).lower().encode("ascii").split(b":"))
     if b"from" not in names:
         raise MailError("signature: h= does not cover From (RFC 6376 §5.4)")
     return names
+
+
+_kept_names = lru_cache(maxsize=512)(_read_names)
 
 
 def _identity_domain(identity: str | None, domain: str) -> str:

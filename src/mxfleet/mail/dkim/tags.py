@@ -1,11 +1,6 @@
 """Tag lists, `tag=value; tag=value` (RFC 6376 §3.2), as signatures and key records use them."""
 
-import re
-from typing import Final
-
 from mxfleet.errors import MailError
-
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def parse_tags(text: str) -> dict[str, str]:
@@ -17,12 +12,17 @@ def parse_tags(text: str) -> dict[str, str]:
     for part in parts:
         name, equals, value = part.partition("=")
         name = name.strip(" \t\r\n")
-        if not equals or not _NAME.fullmatch(name):
+        if not equals or not _is_name(name):
             raise MailError(f"tag list: {part.strip()[:40]!r} is not tag=value")
         if name in tags:
             raise MailError(f"tag list: {name}= is given twice")
         tags[name] = value.strip(" \t\r\n")
     return tags
+
+
+def _is_name(name: str) -> bool:
+    """A letter, then letters, digits and underscores (RFC 6376 §3.2)."""
+    return name.isascii() and name.isidentifier() and name[0] != "_"
 
 
 def without_folds(value: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 from mxfleet.errors import MailError
 from mxfleet.mail.dkim.bodies import BodyHashes, Canonicalization
 from mxfleet.mail.dkim.lookup import VerifyingKey, fetch_key, misfit
-from mxfleet.mail.dkim.selection import selected_by_key
+from mxfleet.mail.dkim.selection import chosen
 from mxfleet.mail.dkim.signature import FORMS, Signature, parse_signature, without_value
 from mxfleet.mail.dkim.tags import parse_tags, without_folds
 from mxfleet.mail.message import Field, Headers
@@ -108,7 +108,7 @@ class Verifier:
 
 def covers(signature: Signature, headers: Headers, key: VerifyingKey) -> bool:
     """Whether the key signed the header fields as they stand (RFC 6376 §3.7)."""
-    octets = selected_by_key(headers, signature.names, FORMS[signature.header_form])
+    octets = FORMS[signature.header_form](chosen(headers, signature.names))
     octets += without_value(signature.field, signature.header_form)
     return key.verifies(signature.signature, octets)
 

