@@ -4,6 +4,7 @@ Nothing in here knows what the engine's events mean; `session.Session` does.
 """
 
 import asyncio
+import contextlib
 from abc import abstractmethod
 from typing import Final, cast
 
@@ -147,11 +148,12 @@ class Carrier(asyncio.Protocol):
         self._finishing = True
         self.deadline = self._now() + LINGER
         if self.talking and self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
-            self._paused.clear()
-            self._transport.resume_reading()  # what still comes is read and thrown away
-        else:
-            self._transport.close()
+            with contextlib.suppress(OSError):  # the client has gone, and nobody has been told yet
+                self._transport.write_eof()
+                self._paused.clear()
+                self._transport.resume_reading()  # what still comes is read and thrown away
+                return
+        self._transport.close()
 
     def _set_deadline(self) -> None:
         behind = self._behind is not None  # the spool's delay is not the client's

@@ -104,6 +104,11 @@ class Acceptor:
             self._again.cancel()
         self._loop.remove_reader(self._listener.fileno())
 
+    async def greeted(self) -> None:
+        """Wait until everybody who was accepted is in a session, or has failed its handshake."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()

@@ -105,13 +105,19 @@ class Worker:
     async def _drain(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
-        for session in list(self._sessions):
-            session.drain()
-        self._empty.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN):
+                self._say_farewell()
+                for acceptor in self._acceptors:  # who was accepted a moment ago is owed a banner
+                    await acceptor.greeted()
+                self._say_farewell()
                 while self._sessions:
+                    self._empty.clear()
                     await self._empty.wait()
         for session in list(self._sessions):
             session.abort()
         self._desk.closing = True
+
+    def _say_farewell(self) -> None:
+        for session in list(self._sessions):
+            session.drain()
