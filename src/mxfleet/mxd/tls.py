@@ -1,4 +1,4 @@
-"""TLS as a server and as a client: Mozilla's intermediate profile, certificates by name and by address."""
+"""TLS as a server and as a client: Mozilla's intermediate profile, certificates by name and by address (docs/tls.md)."""
 
 import ssl
 import sys
@@ -12,7 +12,7 @@ from mxfleet.mail.smtp.events import TlsInfo
 from mxfleet.mxd.listener import plain_address
 from mxfleet.mxd.settings import CertificateSettings
 
-# Mozilla's intermediate configuration: TLS 1.2 with forward secrecy and AEAD only; TLS 1.3's suites are fixed.
+# Mozilla's intermediate configuration without DHE: TLS 1.2 with forward secrecy and AEAD only; TLS 1.3's are fixed.
 CIPHERS: Final = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
@@ -60,6 +60,9 @@ class Certificates:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(CIPHERS)
         context.options |= ssl.OP_NO_RENEGOTIATION
+        context.options &= (
+            ~ssl.OP_CIPHER_SERVER_PREFERENCE
+        )  # all are strong: the client knows which is fast for it
         try:
             context.load_cert_chain(certificate.chain, certificate.key)
             self.chains[certificate.name] = Path(certificate.chain).read_bytes()
