@@ -1,7 +1,8 @@
 """Who may submit mail: Argon2id hashes, checked in a thread, with the same work for users who do not exist."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -11,10 +12,11 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from mxfleet.mxd import settings
 
-_DUMMY: Final = (  # OWASP's first choice, as the operator's side makes them: the same work as for a real account
-    "$argon2id$v=19$m=19456,t=2,p=1$bm90IGEgcmVhbCBzYWx0ISE$mIOhYbzGX2HmmuM2FDKFwHy5vJ6zW9Nh8sYQyqgSSpU"
+_PARAMETERS: Final = "m=19456,t=2,p=1"  # OWASP's first choice, as the operator's side makes them
+_DUMMY: Final = (
+    "$argon2id$v=19${}$bm90IGEgcmVhbCBzYWx0ISE$mIOhYbzGX2HmmuM2FDKFwHy5vJ6zW9Nh8sYQyqgSSpU"
 )
-KEPT: Final = 4096  # addresses and users whose failures are remembered, at most
+PENDING: Final = 64  # passwords that wait for their check in one process
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -34,7 +36,9 @@ class Directory:
             a.address.lower(): Account(a.address.lower(), frozenset(x.lower() for x in (a.address, *a.also)))
             for a in accounts.account
         }
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="password")
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="password")  # 19 MiB for each check
+        self._dummy = _DUMMY.format(_usual(self._hashes.values()))
+        self._pending = 0
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -43,12 +47,30 @@ class Directory:
         """The account of a login that was verified."""
         return self._accounts.get(username.lower())
 
+    @property
+    def busy(self) -> bool:
+        """Whether so many passwords wait that no further one should."""
+        return self._pending >= PENDING
+
     async def verify(self, username: str, password: str) -> bool:
-        """Whether these credentials are right; about 25 ms of another thread, known user or not."""
+        """Whether these credentials are right; about 25 ms of another thread, known user or not.
+
+        One at a time in this process: whoever sends many waits, and so memory is bounded.
+        """
         known = self._hashes.get(username.lower())
         loop = asyncio.get_running_loop()
-        right = await loop.run_in_executor(self._threads, _matches, password, known or _DUMMY)
+        self._pending += 1
+        try:
+            right = await loop.run_in_executor(self._threads, _matches, password, known or self._dummy)
+        finally:
+            self._pending -= 1
         return right and known is not None
+
+
+def _usual(hashes: Iterable[str]) -> str:
+    """The parameters that most accounts have: an unknown user costs what a known one does."""
+    parameters = Counter(phc.split("$")[3] for phc in hashes if check_hash(phc))
+    return parameters.most_common(1)[0][0] if parameters else _PARAMETERS
 
 
 def _matches(password: str, phc: str) -> bool:
@@ -64,47 +86,3 @@ def check_hash(phc: str) -> bool:
     parts = phc.split("$")
     return len(parts) == 6 and parts[:2] == ["", "argon2id"] and parts[2] == "v=19" and all(parts[3:])
 
-
-class Throttle:
-    """Slows down guessing: after `allowed` failures of one key, each further one waits twice as long.
-
-    Keys are client addresses and user names; a user's wait never exceeds `longest`, so that nobody is locked
-    out for long by a stranger.
-    """
-
-    def __init__(self, clock: Callable[[], float], allowed: int = 5, longest: float = 300.0) -> None:
-        """`clock` is monotonic, in seconds."""
-        self._clock = clock
-        self._allowed = allowed
-        self._longest = longest
-        self._failures: dict[str, tuple[int, float]] = {}
-
-    def wait(self, *keys: str) -> float:
-        """Seconds until one of these may be tried again; 0 for now."""
-        now = self._clock()
-        return max(0.0, *(self._until(key) - now for key in keys))
-
-    def failed(self, *keys: str) -> None:
-        """Remember a wrong password."""
-        now = self._clock()
-        for key in keys:
-            count, _ = self._recent(key, now)
-            self._failures.pop(key, None)
-            self._failures[key] = (count + 1, now)
-        while len(self._failures) > KEPT:
-            del self._failures[next(iter(self._failures))]  # the one longest without a failure
-
-    def succeeded(self, *keys: str) -> None:
-        """Forget the failures of these."""
-        for key in keys:
-            self._failures.pop(key, None)
-
-    def _until(self, key: str) -> float:
-        count, last = self._failures.get(key, (0, 0.0))
-        if count < self._allowed:
-            return 0.0
-        return last + min(2.0 ** (count - self._allowed), self._longest)
-
-    def _recent(self, key: str, now: float) -> tuple[int, float]:
-        count, last = self._failures.get(key, (0, now))
-        return (0, now) if now - last > 2 * self._longest else (count, last)

@@ -8,16 +8,21 @@ import msgspec
 
 from mxfleet.mail.smtp.events import TlsInfo
 from mxfleet.mail.smtp.limits import ServerConfig, ServerLimits, Service
-from mxfleet.mxd.accounts import Account, Throttle
+from mxfleet.mxd.accounts import Account
+from mxfleet.mxd.admission import Admission
 from mxfleet.mxd.configuration import Configuration
 from mxfleet.mxd.counters import Row
 from mxfleet.mxd.evidence import Gatherer
 from mxfleet.mxd.fields import Author
+from mxfleet.mxd.memory import Memory
 from mxfleet.mxd.observe import Log
 from mxfleet.mxd.outage import Outage
 from mxfleet.mxd.resolver import Resolver
 from mxfleet.mxd.rspamd import Rspamd
+from mxfleet.mxd.shared_table import SharedTables
+from mxfleet.mxd.shares import Shares
 from mxfleet.mxd.spool.protocol import Spool
+from mxfleet.mxd.throttle import LoginThrottle
 from mxfleet.mxd.trace import TraceIds
 
 
@@ -35,16 +40,25 @@ class Desk:
     """The means of one process: configuration, spool, ids, counters, log."""
 
     def __init__(
-        self, configuration: Configuration, spool: Spool, process: int, counters: Row, log: Log
+        self,
+        configuration: Configuration,
+        spool: Spool,
+        process: int,
+        counters: Row,
+        log: Log,
+        shares: Shares | None = None,
     ) -> None:
-        """`process` is this process's number, from 1; 0 is the courier."""
+        """`process` is this process's number, from 1; 0 is the courier. Without `shares` it counts for itself."""
         self.configuration = configuration
         self.settings = configuration.settings
         self.spool = spool
         self.counters = counters
         self.log = log
         self.trace_ids = TraceIds(self.settings.node.name, process, time.time)
-        self.throttle = Throttle(time.monotonic)
+        shares = shares or SharedTables(1).of(0)
+        self.admission = Admission(self.settings, shares, log)
+        self.throttle = LoginThrottle(self.settings.limits, shares)
+        self.memory = Memory(self.settings.limits.memory)
         self.author = Author(self.settings.service, self.settings.node.hostname)
         self.gatherer = self._gatherer()
         self.rspamd = self._rspamd()

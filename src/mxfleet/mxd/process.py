@@ -32,7 +32,8 @@ async def _main(number: int, inheritance: Inheritance) -> int:
         lambda _, context: log.error(str(context["message"]), exception=context.get("exception"))
     )
     spool = SqliteSpool(Path(configuration.settings.paths.spool), lambda: _wake(inheritance.wake[1]))
-    desk = Desk(configuration, spool, number, inheritance.shared.row(number), log)
+    shares = inheritance.shares.of(number)
+    desk = Desk(configuration, spool, number, inheritance.shared.row(number), log, shares)
     health = Health(desk, inheritance.shared)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _take_in, desk, inheritance)
     try:

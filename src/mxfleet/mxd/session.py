@@ -20,6 +20,7 @@ from mxfleet.mxd.examination import Examination
 from mxfleet.mxd.forwarding import recipient
 from mxfleet.mxd.inspection import Inspection
 from mxfleet.mxd.login import login
+from mxfleet.mxd.memory import FULL
 from mxfleet.mxd.rules import Rules
 from mxfleet.mxd.signing import Signing
 from mxfleet.mxd.transaction import NOT_UNDERSTOOD, Transaction
@@ -71,6 +72,7 @@ class Session(Carrier):
 
     def ended(self) -> None:
         """See Carrier."""
+        self._forget_account()
         self._ended(self)
 
     def handle(self, event: events.Event) -> None:
@@ -171,10 +173,21 @@ class Session(Carrier):
 
     def _data_start(self, event: events.DataStart) -> None:
         recipients = tuple(dict.fromkeys(self._recipients))
+        refusal = self._beyond_limits(len(recipients))
+        if refusal is not None:
+            self._log_refusal("messages_deferred", refusal, sender=str(event.mail.reverse_path or ""))
+            self.engine.answer(refusal)
+            return
         client = self._client()
         inspection = self._inspection(client, event.mail, recipients)
         self._transaction = Transaction(self.desk, client, event.mail, recipients, inspection, self._wishes)
         self.engine.accept()
+
+    def _beyond_limits(self, recipients: int) -> Reply | None:
+        if self.desk.memory.nearly_full:
+            return FULL
+        user = self._account.address if self._account else ""
+        return self.desk.admission.message(self.address, user, recipients)
 
     def _inspection(
         self, client: Client, mail: events.MailFrom, recipients: tuple[Mailbox, ...]
@@ -215,7 +228,7 @@ class Session(Carrier):
         self._drop()
 
     def _starttls(self, _event: events.StartTls) -> None:
-        self._account = None  # RFC 3207 §4.2: nothing that was said in the clear counts
+        self._forget_account()  # RFC 3207 §4.2: nothing that was said in the clear counts
         self.start_tls()
 
     def _auth(self, event: events.Auth) -> None:
@@ -229,9 +242,16 @@ class Session(Carrier):
             return
         if isinstance(found, Reply):
             self.answer(found)
+        elif self.engine.closed:  # it left meanwhile
+            self.desk.admission.leave_user(found.address)
         else:
             self._account = found
             self.answer(None)
+
+    def _forget_account(self) -> None:
+        if self._account is not None:
+            self.desk.admission.leave_user(self._account.address)
+            self._account = None
 
     def _refused(self, event: events.Refused) -> None:
         self._log_refusal("protocol_errors", event.reply, command=event.command)

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from mxfleet.errors import SettingsError
+from mxfleet.mxd.limits_settings import LimitSettings
 from mxfleet.mxd.receiving_settings import (
     EvidenceSettings,
     PolicySettings,
@@ -134,6 +135,7 @@ class Settings(Strict, frozen=True):
     delivery: DeliverySettings = msgspec.field(default_factory=DeliverySettings)
     sending: SendingSettings = msgspec.field(default_factory=SendingSettings)
     destination: tuple[DestinationSettings, ...] = ()
+    limits: LimitSettings = msgspec.field(default_factory=LimitSettings)
     policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
     evidence: EvidenceSettings | None = None
     rspamd: RspamdSettings | None = None

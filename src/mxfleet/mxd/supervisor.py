@@ -21,6 +21,7 @@ from mxfleet.mxd.counters import Shared
 from mxfleet.mxd.listener import Sockets
 from mxfleet.mxd.notify import notify
 from mxfleet.mxd.observe import logger
+from mxfleet.mxd.shared_table import SharedTables
 
 COURIER: Final = 0  # its number; workers count from 1
 START: Final = 30.0  # seconds in which all processes must be ready
@@ -43,6 +44,7 @@ class Inheritance(msgspec.Struct, frozen=True):
     configuration: Configuration
     sockets: Sockets
     shared: Shared
+    shares: SharedTables
     wake: tuple[int, int]
     alive: tuple[int, int]
     ready: tuple[int, int]
@@ -72,7 +74,9 @@ class Supervisor:
         self._hasty: set[int] = set()  # who died young the last time
         self._log = logger("supervisor")
         pipes = [os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) for _ in range(3)]
-        self._inheritance = Inheritance(path, configuration, sockets, shared, pipes[0], pipes[1], pipes[2])
+        self._inheritance = Inheritance(
+            path, configuration, sockets, shared, SharedTables(self._count), pipes[0], pipes[1], pipes[2]
+        )
 
     def run(self) -> int:
         """Serve until SIGTERM; the exit code."""

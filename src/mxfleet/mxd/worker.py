@@ -6,7 +6,6 @@ import functools
 import gc
 import ssl
 import sys
-from collections import Counter
 from typing import Final
 
 from mxfleet.mail.reply import Reply
@@ -21,6 +20,7 @@ SWITCH_INTERVAL: Final = (
     0.00005  # seconds: the committer must not wait 5 ms for the interpreter lock, each time
 )
 COLLECT: Final = (10_000, 20, 20)  # few cycles are made here; looking for them took 4 % of the time
+LINGERING: Final = 200  # clients that may wait for their refusal
 DRAIN: Final = 20.0  # seconds that transactions under way get to finish
 
 _SERVICES: Final[tuple[Service, ...]] = ("smtp", "submission", "submissions")
@@ -34,7 +34,7 @@ class Worker:
         self._sockets = sockets
         self._health = health
         self._sessions: set[Session] = set()
-        self._by_address: Counter[str] = Counter()
+        self._refused: set[Session] = set()  # who stay only to hear it
         self._empty = asyncio.Event()
         self._acceptors: list[Acceptor] = []
         service = desk.settings.service
@@ -79,21 +79,27 @@ class Worker:
     def _admit(self, session: Session) -> Reply | None:
         """Take a client in; the refusal if it is one too many, who then stays only for that."""
         self._sessions.add(session)
-        self._by_address[session.address] += 1
         self._desk.counters.add("connections")
         self._desk.counters.add("sessions")
-        per_address = self._desk.settings.service.sessions_per_address
-        if len(self._sessions) <= self._limit and self._by_address[session.address] <= per_address:
-            return None
+        full = len(self._sessions) - len(self._refused) > self._limit
+        refusal = TOO_MANY if full else self._desk.admission.enter(session.address)
+        if refusal is not None:
+            self._refuse(session)
+        return refusal
+
+    def _refuse(self, session: Session) -> None:
         self._desk.counters.add("refused_connections")
-        return TOO_MANY
+        self._refused.add(session)
+        if len(self._refused) > LINGERING:
+            session.abort()  # a flood: no words are worth the memory
 
     def _ended(self, session: Session) -> None:
         self._sessions.discard(session)
         self._desk.counters.add("sessions", -1)
-        self._by_address[session.address] -= 1
-        if self._by_address[session.address] <= 0:
-            del self._by_address[session.address]
+        if session in self._refused:
+            self._refused.discard(session)
+        else:
+            self._desk.admission.leave(session.address)
         if not self._sessions:
             self._empty.set()
 
