@@ -11,6 +11,7 @@ from mxfleet.fleet import (
     FileSecret,
     Fleet,
     KeyPeriods,
+    Limits,
     Lmtp,
     Network4,
     Network6,
@@ -77,6 +78,12 @@ FLEET = Fleet(
         rspamd=Rspamd(workers=1, memory=256 * 1024 * 1024, cache=16 * 1024 * 1024),
         workers=2,
         retry=Retry(first=2, longest=10, lifetime=120),
+        limits=Limits(  # all clients of the lab are in one network, and tests are in a hurry
+            sessions_per_address=200,
+            sessions_per_prefix=600,
+            connections_per_address=6000,
+            connections_per_prefix=12_000,
+        ),
         keys=KeyPeriods(ttl=5, visible=5, drain=130, revoked=10),
     ),
 )

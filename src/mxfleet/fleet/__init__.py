@@ -1,6 +1,7 @@
 """The typed description of a fleet: what an inventory is written in."""
 
 from mxfleet.fleet.inventory import hosts
+from mxfleet.fleet.limits import Limits
 from mxfleet.fleet.model import (
     Account,
     Acme,
@@ -44,6 +45,7 @@ __all__ = [
     "Fleet",
     "Forwarding",
     "KeyPeriods",
+    "Limits",
     "Lmtp",
     "Network",
     "Network4",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mxfleet.fleet.limits import Limits
 from mxfleet.fleet.receiving import Receiving, Rspamd
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -39,7 +40,7 @@ class Policy:
     `mta_sts` is `none`, `testing` or `enforce` (RFC 8461): its policy must be served by HTTPS before it is announced.
     `evidence` has SPF, DKIM, DMARC and ARC of mail from elsewhere looked at, `receiving` says what that leads to;
     `dns_lists` are the zones of lists whose entries are refused as well, `rspamd` is who judges content, None for
-    nobody. Without evidence none of them is asked.
+    nobody. Without evidence none of them is asked. `limits` are what one client may have.
     """
 
     message_size: int = 50 * 1024 * 1024
@@ -55,6 +56,7 @@ class Policy:
     dns_lists: tuple[str, ...] = ()
     receiving: Receiving = field(default_factory=Receiving)
     rspamd: Rspamd | None = field(default_factory=Rspamd)
+    limits: Limits = field(default_factory=Limits)
     retry: Retry = field(default_factory=Retry)
     keys: KeyPeriods = field(default_factory=KeyPeriods)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from mxfleet.fleet.limits_checks import wrong_limits
 from mxfleet.fleet.model import Fleet
 from mxfleet.fleet.names import Problem, is_hostname
 from mxfleet.fleet.receiving import MEBIBYTE, VALUES, Receiving, Rspamd
@@ -36,6 +37,7 @@ def receiving(fleet: Fleet) -> Iterator[Problem]:
             )
     if fleet.policy.dns_lists and not fleet.policy.evidence:
         yield "policy.dns_lists are never asked, since policy.evidence is off", "take one of them away"
+    yield from wrong_limits(fleet.policy.limits)
     if fleet.policy.rspamd is not None:
         yield from _rspamd(fleet.policy.rspamd)
 

@@ -13,9 +13,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from mxfleet.mxd import settings
 
 _PARAMETERS: Final = "m=19456,t=2,p=1"  # OWASP's first choice, as the operator's side makes them
-_DUMMY: Final = (
-    "$argon2id$v=19${}$bm90IGEgcmVhbCBzYWx0ISE$mIOhYbzGX2HmmuM2FDKFwHy5vJ6zW9Nh8sYQyqgSSpU"
-)
+_DUMMY: Final = "$argon2id$v=19${}$bm90IGEgcmVhbCBzYWx0ISE$mIOhYbzGX2HmmuM2FDKFwHy5vJ6zW9Nh8sYQyqgSSpU"
 PENDING: Final = 64  # passwords that wait for their check in one process
 
 
@@ -85,4 +83,3 @@ def check_hash(phc: str) -> bool:
     """Whether a PHC string is one that `verify` can work with; for `mxd check`."""
     parts = phc.split("$")
     return len(parts) == 6 and parts[:2] == ["", "argon2id"] and parts[2] == "v=19" and all(parts[3:])
-

@@ -10,7 +10,7 @@ import msgspec
 
 from mxfleet.errors import SettingsError
 from mxfleet.mail.reply import Reply
-from mxfleet.mxd.limits_settings import HOUR, MINUTE, LimitSettings
+from mxfleet.mxd.limits_settings import HOUR, MINUTE
 from mxfleet.mxd.observe import Log
 from mxfleet.mxd.rules import Network, networks
 from mxfleet.mxd.settings import Settings

@@ -12,6 +12,7 @@ from mxfleet.errors import AddressError, MxfleetError, SettingsError
 from mxfleet.mail.address import parse_domain, parse_mailbox
 from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mxd import accounts, settings
+from mxfleet.mxd.admission import wrong_limits
 from mxfleet.mxd.digest import digest
 from mxfleet.mxd.directory import Directory
 from mxfleet.mxd.forwarding import Forwarding
@@ -123,6 +124,7 @@ def _problems(parsed: Settings, files: dict[str, bytes]) -> Iterator[str]:
         yield f"{parsed.forwarding.keys if parsed.forwarding else ''}: {error}"
     yield from _certificate_problems(parsed, files)
     yield from _trust_problems(parsed, files)
+    yield from wrong_limits(parsed)
     if parsed.rspamd is not None and parsed.evidence is None:
         yield "[rspamd] without [evidence]: it is only asked about mail that is examined"
     for key in parsed.dkim:

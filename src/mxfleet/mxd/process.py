@@ -32,7 +32,7 @@ async def _main(number: int, inheritance: Inheritance) -> int:
         lambda _, context: log.error(str(context["message"]), exception=context.get("exception"))
     )
     spool = SqliteSpool(Path(configuration.settings.paths.spool), lambda: _wake(inheritance.wake[1]))
-    shares = inheritance.shares.of(number)
+    shares = None if number == COURIER else inheritance.shares.of(number - 1)  # it lets nobody in
     desk = Desk(configuration, spool, number, inheritance.shared.row(number), log, shares)
     health = Health(desk, inheritance.shared)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _take_in, desk, inheritance)

@@ -156,10 +156,9 @@ class _Table:
         """Where any process has an entry."""
         found, offset, cells = [], number % SETS * WAYS, self._cells
         for each in self._starts:
-            start = each + offset
-            ways = cells[start : start + WAYS].tolist()
+            ways = cells[each + offset : each + offset + WAYS].tolist()
             if number in ways:
-                found.append(start + ways.index(number))
+                found.append(each + offset + ways.index(number))
         return found
 
     def place(self, number: int, *, in_use: bool = False) -> int:

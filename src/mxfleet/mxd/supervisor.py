@@ -75,7 +75,7 @@ class Supervisor:
         self._log = logger("supervisor")
         pipes = [os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) for _ in range(3)]
         self._inheritance = Inheritance(
-            path, configuration, sockets, shared, SharedTables(self._count), pipes[0], pipes[1], pipes[2]
+            path, configuration, sockets, shared, SharedTables(self._count - 1), pipes[0], pipes[1], pipes[2]
         )
 
     def run(self) -> int:

@@ -13,6 +13,7 @@ from mxfleet.mail.smtp.notification import RcptDsn
 from mxfleet.mxd import forwarding, policy
 from mxfleet.mxd.desk import Client, Desk
 from mxfleet.mxd.inspection import INLINE, Arrived, Finding, Inspection
+from mxfleet.mxd.memory import FULL
 from mxfleet.mxd.spool.protocol import CHUNK, Envelope, SpoolFull, Staged
 from mxfleet.mxd.stamp import own_hops, scan, stamp
 
@@ -47,6 +48,7 @@ class Transaction:
         self._received = time.time()
         self._pieces: list[bytes] = []
         self._octets = 0
+        self._held = 0  # of it and what is being stored, in the memory of all
         self._first = b""  # the first chunk, once it was staged: the header section is in it
         self._staged: Staged | None = None
         self._staging: asyncio.Task[None] | None = None
@@ -62,9 +64,17 @@ class Transaction:
 
     def push(self, data: bytes, caught_up: Callable[[], None]) -> None:
         """Take a piece; `caught_up` is called after each chunk that was stored, and when `failed` is set."""
+        if self.failed is not None:
+            return
         self._pieces.append(data)
         self._octets += len(data)
-        if self._octets > CHUNK and self._staging is None and self.failed is None:
+        memory = self._desk.memory
+        memory.held += len(data)
+        self._held += len(data)
+        if memory.full:
+            self.failed = self._out_of_memory()
+            asyncio.get_running_loop().call_soon(caught_up)
+        elif self._octets > CHUNK and self._staging is None:
             self._staging = asyncio.get_running_loop().create_task(self._stage(caught_up))
 
     async def _stage(self, caught_up: Callable[[], None]) -> None:
@@ -80,6 +90,7 @@ class Transaction:
                 if inspection is not None:
                     await inspection.feed_aside(chunk)
                 self._staged = await self._desk.spool.stage(self._staged, chunk)
+                self._let_go(CHUNK)
                 caught_up()
         except Exception as error:  # whatever it was, the client must be told
             self.failed = self._trouble(error)
@@ -93,6 +104,19 @@ class Transaction:
         self._octets = len(gathered) - CHUNK
         return gathered[:CHUNK]
 
+    def _let_go(self, octets: int) -> None:
+        """So much of it is held no longer."""
+        octets = min(octets, self._held)
+        self._held -= octets
+        self._desk.memory.held -= octets
+
+    def _out_of_memory(self) -> Reply:
+        self.drop()
+        self._desk.log.error(
+            "message refused, memory is full", trace=self.trace, limit="memory", client=self._client.address
+        )
+        return FULL
+
     def drop(self) -> None:
         """The message will not be accepted; what is in the spool of it is forgotten."""
         if self._staging is not None:
@@ -102,12 +126,16 @@ class Transaction:
     def _discard(self) -> None:
         self._pieces.clear()
         self._octets = 0
+        self._let_go(self._held)
         if self._staged is not None and not self._desk.closing:
             self._desk.spool.discard(self._staged).add_done_callback(_forget)
         self._staged = None
 
     def finish(self, size: int, done: Callable[[Reply], None]) -> None:
         """The whole message is here: `done` gets the reply, at once where it is refused, else after the commit."""
+        if self.failed is not None:
+            done(self.failed)
+            return
         if self._staging is not None or self._octets > INLINE:
             self._desk.run(self._finish_later(size, done))
             return
@@ -233,6 +261,7 @@ class Transaction:
         )
 
     def _committed(self, commit: asyncio.Future[None], envelope: Envelope, recipients: list[str]) -> Reply:
+        self._let_go(self._held)
         error = commit.exception()
         if error is not None:
             return self._trouble(error)

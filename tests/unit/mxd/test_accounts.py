@@ -1,5 +1,6 @@
 """Passwords and the patience with those who guess."""
 
+import asyncio
 import os
 import time
 
@@ -7,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from mxfleet.mxd import accounts, settings
-from mxfleet.mxd.accounts import Directory, Throttle
+from mxfleet.mxd.accounts import Directory
 
 
 def phc(password: str, memory: int = 64, passes: int = 1) -> str:
@@ -58,35 +59,26 @@ def test_hashes_are_told_from_other_text() -> None:
     assert not accounts.check_hash("$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaA")
 
 
-def test_guessing_gets_slower_for_address_and_user_and_ends_with_success() -> None:
-    now = [0.0]
-    throttle = Throttle(lambda: now[0], allowed=3, longest=60.0)
-    for _ in range(2):
-        throttle.failed("address", "user")
-    assert throttle.wait("address", "user") == 0
-    throttle.failed("address", "user")
-    assert throttle.wait("address") == 1.0
-    assert throttle.wait("other", "user") == 1.0
-    throttle.failed("address", "user")
-    assert throttle.wait("user") == 2.0
-    now[0] = 2.0
-    assert throttle.wait("user") == 0
-    for _ in range(40):
-        throttle.failed("user")
-    assert throttle.wait("user") == 60.0
-    throttle.succeeded("user")
-    assert throttle.wait("user") == 0
-    assert throttle.wait("address") == 0
+async def test_an_unknown_user_is_checked_with_the_parameters_that_most_accounts_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked: list[str] = []
+    monkeypatch.setattr(accounts, "_matches", lambda _, phc: checked.append(phc.split("$")[3]))
+    users = directory(phc("right", memory=128, passes=3))
+    await users.verify("alice@corp.test", "wrong")
+    await users.verify("mallory@corp.test", "wrong")
+    assert checked == ["m=128,t=3,p=1"] * 2
 
 
-def test_failures_are_forgotten_in_time_and_never_fill_the_memory() -> None:
-    now = [0.0]
-    throttle = Throttle(lambda: now[0], allowed=2, longest=10.0)
-    throttle.failed("a")
-    throttle.failed("a")
-    now[0] = 100.0
-    throttle.failed("a")
-    assert throttle.wait("a") == 0
-    for n in range(2 * accounts.KEPT):
-        throttle.failed(f"address {n}")
-    assert len(throttle._failures) == accounts.KEPT
+async def test_passwords_are_checked_one_at_a_time_and_not_too_many_wait() -> None:
+    users = directory(phc("right", memory=19456, passes=2))
+    waiting = [
+        asyncio.ensure_future(users.verify("alice@corp.test", "right")) for _ in range(accounts.PENDING)
+    ]
+    await asyncio.sleep(0)
+    assert users.busy
+    assert all(await asyncio.gather(*waiting[:3]))
+    for each in waiting[3:]:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert not users.busy

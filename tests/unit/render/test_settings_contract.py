@@ -1,13 +1,14 @@
 """What is rendered is what the service reads, strictly."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from mxfleet.fleet import Fleet, Network4, Node, Receiving, Rspamd
+from mxfleet.fleet import Fleet, Limits, Network4, Node, Receiving, Rspamd
 from mxfleet.mxd import settings
+from mxfleet.mxd.limits_settings import LimitSettings
 from mxfleet.mxd.receiving_settings import PolicySettings, RspamdSettings
 from mxfleet.mxd.routing_settings import listed
 from mxfleet.render import render
@@ -122,3 +123,25 @@ def test_rspamd_is_not_asked_where_there_is_none_or_nothing_is_looked_at(change:
     fleet, node = NODES[0]
     chosen = replace(fleet, policy=replace(fleet.policy, **change))
     assert settings.parse(content(chosen, node, SETTINGS)).rspamd is None
+
+
+def test_the_limits_of_a_fleet_are_by_default_those_of_the_service_and_spare_administrators() -> None:
+    fleet, node = NODES[0]
+    chosen = replace(fleet, policy=replace(fleet.policy, limits=Limits()))
+    read = settings.parse(content(chosen, node, SETTINGS))
+    administrators = tuple(map(str, fleet.admin_networks))
+    spared = (*LimitSettings().exempt_networks, *administrators)
+    assert read.limits == LimitSettings(exempt_networks=spared)
+    default = settings.ServiceSettings(hostname="")
+    assert (read.service.sessions, read.service.sessions_per_address) == (
+        default.sessions, default.sessions_per_address,
+    )  # fmt: skip
+
+
+def test_every_limit_of_the_fleet_arrives() -> None:
+    fleet, node = NODES[0]
+    given = {field.name: 10 + number for number, field in enumerate(fields(Limits))} | {"memory": 10_000_000}
+    chosen = replace(fleet, policy=replace(fleet.policy, limits=Limits(**given)))
+    read = settings.parse(content(chosen, node, SETTINGS))
+    found = {name: getattr(read.limits, name, None) or getattr(read.service, name, None) for name in given}
+    assert found == given
