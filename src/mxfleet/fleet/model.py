@@ -69,7 +69,7 @@ class Domain:
     name: str
     recipients: tuple[str, ...] = ()
     route: Routes | None = None
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     catch_all: tuple[str, ...] = ()
     separator: str = ""
     subdomains: bool = False

@@ -1,5 +1,6 @@
 """What a fleet derives from what it was told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,10 @@ def test_pyinfra_gets_a_host_a_node_and_no_secret(lab: Fleet) -> None:
 
 def test_what_pyinfra_prints_of_a_fleet_is_its_name(lab: Fleet) -> None:
     assert lab.to_json() == {"fleet": "lab"}
+
+
+def test_a_fleet_with_aliases_can_be_a_key(lab: Fleet) -> None:
+    """Deploy code remembers what it worked out of a fleet."""
+    domain = replace(lab.domains[0], aliases={"info": ("alice",)})
+    with_aliases = replace(lab, domains=(domain, *lab.domains[1:]))
+    assert {with_aliases: 1}[replace(with_aliases)] == 1
