@@ -28,7 +28,7 @@ def check(
     fleet_file: Annotated[Path | None, typer.Option("--fleet", help="inventory; else MXFLEET_FLEET")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="the three letters as JSON")] = False,
 ) -> int:
-    """One message each way and a forged one, judged by a Postfix with rspamd that is not ours."""
+    """One message each way and a forged one: what goes out is judged by a Postfix with rspamd that is not ours."""
     from mxfleet.fleet.load import load
 
     letters = check_fleet(load(fleet_file, os.environ, ROOT))

@@ -61,9 +61,10 @@ def sentence(fields: Fields) -> str:
             octets = fields.get("size", 0)
             return (
                 f"accepted from {fields.get('client')}{by}: <{fields.get('sender')}> to {to}, {octets} octets"
+                + _found(fields)
             )
         case "refused":
-            return f"refused {fields.get('client', '')}: {fields.get('reply')}"
+            return f"refused {fields.get('client', '')}: {fields.get('reply')}" + _found(fields)
         case "delivered":
             return f"delivered to <{fields.get('recipient')}>{_at(fields)}: {fields.get('reply')}"
         case "deferred":
@@ -77,6 +78,18 @@ def sentence(fields: Fields) -> str:
             left_out = ("event", "trace", "time", "level", "process")
             rest = {name: value for name, value in fields.items() if name not in left_out}
             return f"{event}: " + ", ".join(f"{name} {value}" for name, value in rest.items())
+
+
+def _found(fields: Fields) -> str:
+    """What was found out about a message from elsewhere, and why it was taken all the same where something spoke against it."""
+    words = []
+    for name in ("iprev", "spf", "dkim", "arc", "dmarc", "listed", "rspamd"):
+        found = fields.get(name)
+        if found or name in fields:
+            said = ", ".join(map(str, found)) if isinstance(found, list) else str(found)
+            words.append(f"{name} {said or 'none'}")
+    because = f"; {fields['reason']}" if words and fields.get("reason") else ""
+    return f"; found: {', '.join(words)}{because}" if words else ""
 
 
 def _at(fields: Fields) -> str:

@@ -149,10 +149,13 @@ def from_peer(post: Post) -> Letter:
     raw = post.ask("office", "imap", **mailbox)["message"].encode("latin-1")
     if not raw:
         return _with(letter, problems=(f"not in the mailbox of {post.user} after {WAIT} s",))
-    found = scanned(post, raw, PEER_USER, post.user, str(WORLD4), PEER_HOST)
+    found, scan = None, scanned(post, raw, PEER_USER, post.user, str(WORLD4), PEER_HOST)
     node, trace = verdicts.trace_of(raw, post.hostnames)
-    problems = [*verdicts.inbound_problems(found, PEER_DOMAIN), *_trace_problems(trace, "")]
-    return _with(letter, problems=tuple(problems), found=found, node=node, trace=trace)
+    problems = [*verdicts.inbound_problems(scan, PEER_DOMAIN), *_trace_problems(trace, "")]
+    if post.fleet.policy.evidence:
+        found = verdicts.authentication(raw, post.fleet.mx_hostname)
+        problems += verdicts.border_problems(found, PEER_DOMAIN)
+    return _with(letter, problems=tuple(problems), found=found or scan, node=node, trace=trace)
 
 
 def forged(post: Post) -> Letter:

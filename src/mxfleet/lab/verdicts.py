@@ -99,6 +99,17 @@ def outbound_problems(found: Authentication | None, domain: str) -> list[str]:
     return problems
 
 
+def border_problems(found: Authentication | None, domain: str) -> list[str]:
+    """Why our own exchange did not find the peer's message to be what it is; empty where it did."""
+    if found is None:
+        return ["our exchange wrote no Authentication-Results"]
+    return [
+        f"{method}={'/'.join(found.results(method)) or 'none'} at our exchange, not pass, for {domain}"
+        for method in ("spf", "dkim", "dmarc")
+        if "pass" not in found.results(method)
+    ]
+
+
 def inbound_problems(found: Authentication | None, domain: str) -> list[str]:
     """Why the peer's own verifier does not recognise its message after our exchange; empty where it does."""
     if found is None:

@@ -58,3 +58,19 @@ def test_the_script_finds_all_lines_of_what_one_word_leads_to_and_of_its_bounce(
             ["sh", "-s"], input=script, capture_output=True, text=True, check=True, env=environment
         )
         assert len(done.stdout.splitlines()) == count, word
+
+
+def test_what_was_found_out_is_told() -> None:
+    found = {"spf": "fail", "dkim": ["fail peer.test"], "dmarc": "fail peer.test", "rspamd": "add header 7.1"}
+    refused = {"event": "refused", "client": "10.77.0.110", "reply": "550 5.7.26 no", "reason": "DMARC: no"}
+    assert timeline.sentence(refused | found) == (
+        "refused 10.77.0.110: 550 5.7.26 no; found: spf fail, dkim fail peer.test, dmarc fail peer.test, "
+        "rspamd add header 7.1; DMARC: no"
+    )
+    assert timeline.sentence(
+        {"event": "refused", "client": "::1", "reply": "550 5.1.1 no", "dkim": []}
+    ).endswith("found: dkim none")
+    assert (
+        timeline.sentence({"event": "refused", "client": "::1", "reply": "550 5.1.1 no"})
+        == "refused ::1: 550 5.1.1 no"
+    )

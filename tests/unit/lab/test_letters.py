@@ -21,7 +21,12 @@ Subject: x
 
 text
 """
-IN = "Received: from mx.peer.test by mx1.corp.test with ESMTPS id T2; Tue, 24 Nov 2026 08:00:00 +0000\n\ntext\n"
+IN = """Authentication-Results: mx.corp.test; iprev=pass policy.iprev=10.77.0.100; spf=pass smtp.mailfrom=peer.test;
+ dkim=pass header.d=peer.test; dmarc=pass header.from=peer.test
+Received: from mx.peer.test by mx1.corp.test with ESMTPS id T2; Tue, 24 Nov 2026 08:00:00 +0000
+
+text
+"""
 FORGED = "Authentication-Results: mx.peer.test; spf=fail; dmarc=fail header.from=corp.test\n\ntext\n"
 
 
@@ -108,6 +113,21 @@ def test_the_trace_must_be_the_one_that_the_reply_named() -> None:
     assert letters(other)["to_peer"] == (
         "the trace id T1 is not the one that the reply named: 250 2.0.0 accepted as OTHER",
     )
+
+
+def test_our_own_exchange_must_know_the_peer() -> None:
+    assert letters(Guests(imap={"message": IN.replace("dkim=pass", "dkim=fail")}))["from_peer"] == (
+        "dkim=fail at our exchange, not pass, for peer.test",
+    )
+    assert letters(Guests(imap={"message": IN.replace("mx.corp.test; i", "elsewhere.test; i")}))[
+        "from_peer"
+    ] == ("our exchange wrote no Authentication-Results",)
+
+
+def test_a_fleet_without_evidence_owes_no_verdict() -> None:
+    blind = replace(FLEET, policy=replace(FLEET.policy, evidence=False, dns_lists=()))
+    post = Post(blind, "", {"alice@corp.test": "x"}, Guests(imap={"message": IN[IN.index("Received") :]}))
+    assert {letter.name: letter.problems for letter in check(post)}["from_peer"] == ()
 
 
 def test_a_fleet_without_accounts_is_told_what_is_missing() -> None:
