@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mxfleet.fleet import (
     Account,
+    Acme,
     Address4,
     Address6,
     Backup,
@@ -85,11 +86,17 @@ FLEET = Fleet(
     forwarding=Forwarding(domain="corp.test"),
     admin_networks=(Network4("10.77.0.1/32"), Network6("fd77:77::1/128")),
     zones=(
-        Zone(name="corp.test", provider=_KNOT),
+        Zone(name="corp.test", provider=_KNOT, signed=True),
         Zone(name="shop.test", provider=_KNOT),
         Zone(name="parked.test", provider=_KNOT),
         Zone(name="0.77.10.in-addr.arpa", provider=_KNOT),
         Zone(name="7.7.0.0.7.7.d.f.ip6.arpa", provider=_KNOT),
+    ),
+    acme=Acme(
+        directory="https://acme.test:14000/dir",
+        issuer="acme.test",
+        trust=_RUN / "authority.pem",
+        address="10.77.0.100",
     ),
     resolver=Resolver(
         root_hints=_RUN / "root.hints",

@@ -46,6 +46,7 @@ def bring_up(fleet: Fleet, inventory: Path, root: Path, say: Say) -> Outcome:
     """Give a fresh lab its keys, records and configuration; repeated, it does only what is missing."""
     prepare(fleet, root, say)
     records = publish_records(fleet, root, say)
+    certificates(fleet, inventory, root, say)
     operations = deploy(fleet, inventory, say)
     say("a letter each way, and a forged one")
     from mxfleet.cli.mail import check_fleet
@@ -55,13 +56,30 @@ def bring_up(fleet: Fleet, inventory: Path, root: Path, say: Say) -> Outcome:
 
 def prepare(fleet: Fleet, root: Path, say: Say) -> None:
     """Ledger, vault, keys, the lab's certificates and the users' hashes, under state/<fleet>."""
-    from mxfleet.keys.ledger import wall_clock
+    from mxfleet.keys.ledger import wall_clock, writing
     from mxfleet.keys.prepare import prepare_state
+    from mxfleet.keys.vault import Vault
     from mxfleet.lab.state import DIRECTORY
 
     say(f"keys, certificates and accounts in {fleet.state_directory}")
     users: dict[str, str] = json.loads((DIRECTORY / "credentials.json").read_text())["users"]
     prepare_state(fleet, users, wall_clock, root)
+    if fleet.acme:  # the records to come name the account and hold the keys
+        from mxfleet.cli.certifying import registered
+
+        with writing(root / fleet.state_directory, wall_clock, "mxfleet lab up", fleet.name) as writer:
+            registered(fleet, Vault.of(fleet, root), writer, root)
+
+
+def certificates(fleet: Fleet, inventory: Path, root: Path, say: Say) -> None:
+    """From the fleet's authority, where it names one; raises StateError with the reason of a refusal."""
+    if fleet.acme is None:
+        return
+    from mxfleet.cli.certifying import begin
+    from mxfleet.cli.tending import Live
+
+    say("certificates from the authority")
+    begin(Live.of(fleet, inventory, root), "mxfleet lab up")
 
 
 def publish_records(fleet: Fleet, root: Path, say: Say) -> int:

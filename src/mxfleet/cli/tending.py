@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,18 +12,19 @@ from typing import Any
 from mxfleet.dns.providers.protocol import Provider
 from mxfleet.errors import DeployError, DnsError, StateMissing
 from mxfleet.fleet import Fleet
-from mxfleet.keys.facts import Minted
+from mxfleet.keys.facts import Issued, Minted
 from mxfleet.keys.ledger import Clock, Writer, wall_clock, writing
-from mxfleet.keys.rotation import Call, Mint, Permitted, Wait
+from mxfleet.keys.renewal import ALGORITHM
+from mxfleet.keys.rotation import Call, Certify, Mint, Permitted, Wait
 from mxfleet.keys.sight import NodeSight, parse_node
-from mxfleet.keys.state import State
+from mxfleet.keys.state import KeyView, State
 from mxfleet.keys.tending import Book, Tended, tend
 from mxfleet.keys.vault import Vault
 
 REPORT = "/opt/mxfleet/current/venv/bin/mxd signing"
 PAUSE = 1.0
 PATIENCE = 30.0
-OURS = ("smtp", "tls")
+OURS = ("smtp", "tls", "policyhost")
 """The roles that a deploy for the sake of keys may change; anything else waits for who changed the inventory."""
 
 
@@ -63,9 +64,21 @@ class Live:
 
     def mint(self, owner: str, algorithm: str) -> Minted:
         """Sealed in the vault before it is named."""
+        from mxfleet.keys import tls
         from mxfleet.keys.dkim import mint_sealed
 
+        if algorithm == ALGORITHM:
+            return tls.mint_sealed(self.vault, owner, self.clock())
+
         return mint_sealed(self.vault, owner, algorithm, self.clock())
+
+    def certify(self, book: Book, keys: Sequence[KeyView]) -> Mapping[str, Issued | str]:
+        """By ACME, with proofs in the fleet's zones."""
+        from mxfleet.cli.certifying import certify
+
+        if not isinstance(book, Writer):
+            raise TypeError("proofs are published on the strength of the ledger on disk")
+        return certify(self.fleet, self.vault, book, self.providers, keys, self.root)
 
     def publish(self, book: Book) -> int:
         """Keys' records only."""
@@ -110,10 +123,11 @@ def look_at_nodes(fleet: Fleet) -> tuple[NodeSight, ...]:
 
 def run_once(live: Live, by: str) -> Tended:
     """One run, with the ledger held."""
-    from mxfleet.keys.needs import sending_domains
+    from mxfleet.keys.needs import hosts_of, sending_domains
 
     with writing(live.root / live.fleet.state_directory, live.clock, by, live.fleet.name) as writer:
-        return tend(writer, live, live.fleet.policy.keys, sending_domains(live.fleet))
+        domains, hosts = sending_domains(live.fleet), hosts_of(live.fleet)
+        return tend(writer, live, live.fleet.policy.keys, domains, hosts)
 
 
 def run_until_quiet(
@@ -131,7 +145,7 @@ def run_until_quiet(
             say(sentence)
         left = end - time.monotonic()
         soon = [w for w in tended.decision.waits if not w.until or _seconds(w.until, live.clock()) <= left]
-        if left <= 0 or not (tended.busy or soon):
+        if left <= 0 or tended.refused or not (tended.busy or soon):
             return tended
         sleep(0 if tended.busy else min(PAUSE, left))
 
@@ -193,7 +207,11 @@ def _step(step: Permitted) -> str:
         case Mint(owner, algorithm):
             return f"a new {algorithm} key for {owner}"
         case Call(key):
-            return f"{key.label} of {key.owner}: called, nodes get it"
+            return f"{key.label} of {key.owner}: called" + (
+                ", nodes get it" if key.material == "dkim" else ""
+            )
+        case Certify(key):
+            return f"{key.label} of {key.owner}: certified"
     return f"{step.key.label} of {step.key.owner}: {step.key.state} → {step.state}"
 
 

@@ -1,11 +1,15 @@
-"""`mxfleet tls`: issue, import and list certificates."""
+"""`mxfleet tls`: issue, renew, import and list certificates."""
 
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from mxfleet.fleet import Fleet
+    from mxfleet.keys.state import State
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -18,40 +22,42 @@ KeyOption = Annotated[Path, typer.Option("--key", help="PEM private key, readabl
 
 @app.callback()
 def tls() -> None:
-    """Issue, import and list certificates."""
+    """Issue, renew, import and list certificates."""
 
 
 @app.command()
 def init(fleet_file: FleetOption = None, json_output: JsonOption = False) -> int:
-    """Issue a laboratory's certificates from its own authority, where missing or about to end."""
+    """The first certificates: by ACME where the fleet names an authority, else by a laboratory's own."""
     from mxfleet.errors import StateError
-    from mxfleet.fleet.load import load
+    from mxfleet.fleet.load import choose, load_file
     from mxfleet.keys.authority import issue_missing
     from mxfleet.keys.ledger import wall_clock, writing
-    from mxfleet.keys.needs import server_names
+    from mxfleet.keys.needs import certificate_names
     from mxfleet.keys.vault import Vault
 
-    fleet = load(fleet_file, os.environ, ROOT)
-    if not fleet.laboratory:
+    inventory = choose(fleet_file, os.environ, ROOT)
+    fleet = load_file(inventory)
+    if not fleet.laboratory and fleet.acme is None:
         raise StateError(
-            f"fleet {fleet.name!r} is no laboratory: nobody would trust a certificate of our own making, "
-            "and ACME is not built yet",
-            hint="mxfleet tls import NAME --chain FILE --key FILE",
+            f"fleet {fleet.name!r} is no laboratory and names no authority: nobody would trust a certificate "
+            "of our own making",
+            hint="acme=Acme(...) in the inventory, or mxfleet tls import NAME --chain FILE --key FILE",
         )
     vault = Vault.of(fleet, ROOT)
     with writing(ROOT / fleet.state_directory, wall_clock, "mxfleet tls init", fleet.name) as writer:
         vault.ensure_identity()
-        issued = issue_missing(writer, vault, server_names(fleet))
+        issued = [] if fleet.acme else issue_missing(writer, vault, certificate_names(fleet))
+    if fleet.acme:
+        from mxfleet.cli.certifying import begin
+        from mxfleet.cli.tending import Live
+
+        issued = begin(Live.of(fleet, inventory, ROOT), "mxfleet tls init")
     if json_output:
         print(json.dumps({"issued": [fact.name for fact in issued]}))
         return 0
     for fact in issued:
         print(f"issued a certificate for {fact.name}, valid until {fact.not_after:%Y-%m-%d}")
-    print(
-        "next: mxfleet deploy"
-        if issued
-        else "nothing to do: every name has a certificate for 30 days or more"
-    )
+    print("next: mxfleet deploy" if issued else "nothing to do: every name has a certificate")
     return 0
 
 
@@ -68,15 +74,15 @@ def import_(
     from mxfleet.fleet.load import load
     from mxfleet.keys.certificates import imported
     from mxfleet.keys.ledger import wall_clock, writing
-    from mxfleet.keys.needs import server_names
+    from mxfleet.keys.needs import certificate_names, hosts_of
     from mxfleet.keys.private_files import read_private
+    from mxfleet.keys.tls import bring
     from mxfleet.keys.vault import Vault
 
     fleet = load(fleet_file, os.environ, ROOT)
-    if name not in server_names(fleet):
-        raise StateError(
-            f"fleet {fleet.name!r} has no host {name}", hint=f"its names are {', '.join(server_names(fleet))}"
-        )
+    names = certificate_names(fleet)
+    if name not in names:
+        raise StateError(f"fleet {fleet.name!r} has no host {name}", hint=f"its names are {', '.join(names)}")
     fact, private = imported(
         name, _read(chain), read_private(key, "private key", "name the file"), wall_clock()
     )
@@ -84,41 +90,128 @@ def import_(
     with writing(ROOT / fleet.state_directory, wall_clock, "mxfleet tls import", fleet.name) as writer:
         vault.ensure_identity()
         vault.write(fact.secret, private)
-        writer.append(fact)
+        held = bring(writer, fact, hosts_of(fleet))
     if json_output:
         print(
             json.dumps(
-                {"name": name, "fingerprint": fact.fingerprint, "not_after": fact.not_after.isoformat()}
+                {
+                    "name": name,
+                    "fingerprint": fact.fingerprint,
+                    "not_after": fact.not_after.isoformat(),
+                    "served": not held,
+                }
             )
         )
     else:
-        print(
-            f"imported the certificate for {name}, valid until {fact.not_after:%Y-%m-%d}; next: mxfleet deploy"
+        following = (
+            "it is served once its key's TLSA record is on all name servers; next: mxfleet tend"
+            if held
+            else "next: mxfleet deploy"
         )
+        print(f"imported the certificate for {name}, valid until {fact.not_after:%Y-%m-%d}; {following}")
     return 0
 
 
 @app.command()
-def status(fleet_file: FleetOption = None, json_output: JsonOption = False) -> int:
-    """List the certificates, and the names that have none."""
+def status(
+    fleet_file: FleetOption = None,
+    ledger_only: Annotated[
+        bool, typer.Option("--ledger", help="only what is written; ask no node and no name server")
+    ] = False,
+    json_output: JsonOption = False,
+) -> int:
+    """List the certificates, the keys behind them, and what each waits for."""
     from mxfleet.fleet.load import load
     from mxfleet.keys.ledger import read_state, wall_clock
-    from mxfleet.keys.needs import server_names
+    from mxfleet.keys.lifecycle import KeyState
+    from mxfleet.keys.needs import certificate_names
 
     fleet = load(fleet_file, os.environ, ROOT)
-    certificates = {fact.name: fact for fact in read_state(ROOT / fleet.state_directory).certificates}
-    rows = []
-    for name in server_names(fleet):
-        fact = certificates.get(name)
+    state = read_state(ROOT / fleet.state_directory)
+    lives = any(key.state is not KeyState.REMOVED for key in state.tls())
+    waits = _waits(fleet, state) if lives and not ledger_only else {}
+    rows: list[dict[str, Any]] = []
+    for name in dict.fromkeys((*certificate_names(fleet), *(key.owner for key in state.tls()))):
+        fact = state.served(name)
         days = (fact.not_after - wall_clock()).days if fact else None
-        rows.append({"name": name, "issuer": fact.issuer if fact else None, "days_left": days})
+        keys = [
+            {"key": k.label, "state": str(k.state), "next": waits.get(k.id, "")}
+            for k in sorted(state.tls(name), key=lambda k: k.step)
+            if k.state is not KeyState.REMOVED
+        ]
+        if fact or keys or name in certificate_names(fleet):
+            rows.append(
+                {"name": name, "issuer": fact.issuer if fact else None, "days_left": days, "keys": keys}
+            )
     if json_output:
         print(json.dumps({"fleet": fleet.name, "certificates": rows}, indent=2))
         return 0
     for row in rows:
         life = f"{row['issuer']:<10} {row['days_left']} days left" if row["issuer"] else "no certificate"
         print(f"{row['name']:<28} {life}")
+        for key in row["keys"]:
+            print(f"    {key['key']:<18} {key['state']:<10} {key['next']}".rstrip())
     return 0
+
+
+@app.command()
+def renew(
+    name: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="else all")] = None,
+    same_key: Annotated[
+        bool, typer.Option("--same-key", help="keep the key that is served: no TLSA record changes")
+    ] = False,
+    wait: Annotated[float, typer.Option("--wait", help="go on for so many seconds, step after step")] = 0.0,
+    fleet_file: FleetOption = None,
+    json_output: JsonOption = False,
+) -> int:
+    """Replace certificates now, each with the next key, whose TLSA record every name server must show."""
+    from mxfleet.cli.renewing import renew_with_next, renew_with_same
+    from mxfleet.cli.tending import Live, as_values, stuck, waiting
+    from mxfleet.fleet.load import choose, load_file
+    from mxfleet.keys.ledger import read_state
+
+    inventory = choose(fleet_file, os.environ, ROOT)
+    fleet = load_file(inventory)
+    read_state(ROOT / fleet.state_directory)
+    live = Live.of(fleet, inventory, ROOT)
+    if same_key:
+        issued = renew_with_same(live, tuple(name or ()))
+        if json_output:
+            print(json.dumps({"issued": issued}))
+        else:
+            print("\n".join(f"renewed {one} with the key that it has" for one in issued))
+            print("next: mxfleet tend (or deploy) brings them to the nodes")
+        return 0
+    said: list[str] = []
+
+    def say(sentence: str) -> None:
+        said.append(sentence)
+        if not json_output:
+            print(sentence, flush=True)
+
+    tended = renew_with_next(live, tuple(name or ()), wait, say)
+    if json_output:
+        print(json.dumps({**as_values(tended), "done": said}, indent=2))
+        return 2 if stuck(tended) else 0
+    for sentence in waiting(tended, live.clock()):
+        print(sentence)
+    print("next: mxfleet tend, again and again (a timer does it), takes the steps as they come due")
+    return 2 if stuck(tended) else 0
+
+
+def _waits(fleet: "Fleet", state: "State") -> dict[str, str]:
+    """What keeps each key where it is, asked of nodes and name servers now."""
+    from mxfleet.cli.tending import look_at_nodes, waits_of
+    from mxfleet.dns.key_sights import dissent
+    from mxfleet.keys.ledger import wall_clock
+    from mxfleet.keys.needs import hosts_of
+    from mxfleet.keys.renewal import renewals
+    from mxfleet.keys.sight import Observation
+
+    now = wall_clock()
+    seen = Observation(look_at_nodes(fleet), dissent(fleet, state))
+    decision = renewals(state, seen, fleet.policy.keys, now, hosts_of(fleet))
+    return waits_of(decision.waits, now)
 
 
 def _read(path: Path) -> bytes:

@@ -15,6 +15,7 @@ import dns.message
 import dns.query
 import dns.rcode
 import dns.rdatatype
+from dns.rdtypes.ANY.TLSA import TLSA
 from dns.rdtypes.ANY.TXT import TXT
 
 from mxfleet.dns.lookup import NO_ROUTE_ERRORS, Authority
@@ -52,11 +53,18 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A TXT record that shall be seen: its zone, its name, and the octets of its one value."""
+    """A record that shall be seen: its zone, its name, and its content.
+
+    A TXT record shall have these octets as its one value; of TLSA records `3 1 1`, which stand beside one another,
+    one shall have this hash (RFC 7671 §8.1), or none where it shall be `gone`. `among`: other TXT values may be there.
+    """
 
     zone: str
     name: str
     content: bytes
+    kind: str = "TXT"
+    gone: bool = False
+    among: bool = False
 
 
 def ask_server(message: dns.message.Message, address: str, port: int) -> dns.message.Message:
@@ -82,7 +90,7 @@ def everywhere(sights: Iterable[Sight]) -> bool:
 def look(sought: Sought, authority: Authority, ask: Ask = ask_server) -> Sight:
     """The verdict of one address."""
     try:
-        answer = ask(question(sought.name, "TXT"), authority.address, authority.port)
+        answer = ask(question(sought.name, sought.kind), authority.address, authority.port)
     except OSError as error:
         silent = isinstance(error, TimeoutError) or error.errno not in NO_ROUTE_ERRORS
         return Sight(authority, Verdict.SILENT if silent else Verdict.NO_ROUTE)
@@ -95,13 +103,30 @@ def look(sought: Sought, authority: Authority, ask: Ask = ask_server) -> Sight:
 
 
 def judge(answer: dns.message.Message, sought: Sought) -> Verdict:
-    """What an answer says: shown is AA, NOERROR and exactly one TXT value, equal as octets; pure."""
+    """What an answer says: shown is AA, NOERROR and what `Sought` describes; pure."""
     if not answer.flags & dns.flags.AA or answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return Verdict.NOT_AUTHORITATIVE
+    if sought.kind == "TLSA":
+        return _judge_tlsa(answer, sought)
     found = [b"".join(rdata.strings) for rrset in answer.answer for rdata in rrset if isinstance(rdata, TXT)]
     if not found:
         return Verdict.ABSENT
-    return Verdict.SHOWN if found == [sought.content] else Verdict.DIFFERENT
+    shown = sought.content in found if sought.among else found == [sought.content]
+    return Verdict.SHOWN if shown else Verdict.DIFFERENT
+
+
+def _judge_tlsa(answer: dns.message.Message, sought: Sought) -> Verdict:
+    own = {
+        rdata.cert
+        for rrset in answer.answer
+        for rdata in rrset
+        if isinstance(rdata, TLSA) and (rdata.usage, rdata.selector, rdata.mtype) == (3, 1, 1)
+    }
+    if sought.gone:
+        return Verdict.DIFFERENT if sought.content in own else Verdict.SHOWN
+    if sought.content in own:
+        return Verdict.SHOWN
+    return Verdict.DIFFERENT if own else Verdict.ABSENT
 
 
 def question(name: str, kind: str) -> dns.message.QueryMessage:

@@ -30,6 +30,7 @@ class Family(StrEnum):
     TLS_RPT = "tls-rpt"
     CAA = "caa"
     REPORT = "report-authorisation"
+    CHALLENGE = "acme-challenge"
 
 
 @dataclass(frozen=True)  # no slots: what is derived is kept, for thousands of records are asked about
@@ -82,7 +83,7 @@ class OurNames:
     @cached_property
     def tlsa(self) -> frozenset[str]:
         """Where the exchanges' keys are bound (RFC 6698 §3)."""
-        return frozenset(f"_25._tcp.{host}" for host in self.hosts)
+        return frozenset(tlsa_name(host) for host in self.hosts)
 
 
 def our_names(fleet: Fleet, state: State) -> OurNames:
@@ -116,6 +117,16 @@ def authorisation_names(fleet: Fleet) -> tuple[str, ...]:
 def selector_name(domain: str, selector: str) -> str:
     """Where a DKIM key is published (RFC 6376 §3.6.2.1)."""
     return f"{selector}._domainkey.{domain}"
+
+
+def tlsa_name(host: str) -> str:
+    """Where the key of an exchange is bound (RFC 7672 §2.2.3)."""
+    return f"_25._tcp.{host}"
+
+
+def challenge_name(host: str) -> str:
+    """Where a certificate authority looks for the proof that a name is ours (RFC 8555 §8.4)."""
+    return f"_acme-challenge.{host}"
 
 
 def family_of(record: Record, names: OurNames) -> Family | None:

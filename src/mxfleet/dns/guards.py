@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mxfleet.dns.families import Family, selector_name
+from mxfleet.dns.families import Family, selector_name, tlsa_name
 from mxfleet.dns.plan import Plan, ZonePlan
 from mxfleet.dns.records import Record
 from mxfleet.errors import DnsError, GuardRefused
@@ -66,8 +66,22 @@ def exchange_without_address(case: Case) -> Iterator[str]:
             yield f"{name} is an exchange (MX) and would have no address"
 
 
+def live_tlsa(case: Case) -> Iterator[str]:
+    """Where an exchange has TLSA records, the key that it shows stays among them, and so does one that nodes may still show."""
+    after = {record.identity for record in case.after if record.type == "TLSA"}
+    bound = {name for name, _, _ in after}
+    touched = dict.fromkeys(c.record.name for c in case.plan.changes if c.record.type == "TLSA")
+    shown = [(fact.name, fact.spki) for fact in case.state.certificates]
+    shown += [(key.owner, key.spki) for key in case.state.tls() if key.state in LIVE]
+    for host, spki in dict.fromkeys(shown):
+        name = tlsa_name(host)
+        if name in touched and name in bound and (name, "TLSA", f"3 1 1 {spki}") not in after:
+            yield f"{host} shows the key {spki[:16]}…: senders that verify it by DANE would refuse to deliver"
+
+
 GUARDS: dict[str, Guard] = {
     "live-selector": live_selector,
+    "live-tlsa": live_tlsa,
     "last-mx": last_mx,
     "null-mx-over-live": null_mx_over_live,
     "exchange-without-address": exchange_without_address,

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mxfleet.dns.activation import Place, places_of
 from mxfleet.dns.authority import THREADS, Ask, Sight, Sought, Verdict, ask_server, everywhere, look
-from mxfleet.dns.families import selector_name
+from mxfleet.dns.families import selector_name, tlsa_name
 from mxfleet.errors import DnsError
 from mxfleet.fleet.model import Fleet
 from mxfleet.keys.dkim import REVOKED_TEXT, record_text
-from mxfleet.keys.lifecycle import WITHDRAWN, KeyState
+from mxfleet.keys.lifecycle import WITHDRAWN, KeyState, Material
+from mxfleet.keys.needs import bound_names
 from mxfleet.keys.state import KeyView, State
 
 Dissent = dict[str, tuple[str, ...]]
@@ -17,8 +18,14 @@ Dissent = dict[str, tuple[str, ...]]
 
 
 def dissent(fleet: Fleet, state: State, ask: Ask = ask_server) -> Dissent:
-    """For every DKIM key that is not gone; all servers are asked at once, each on every address, never a resolver."""
-    keys = [key for key in state.dkim() if key.state is not KeyState.REMOVED]
+    """For every key that is not gone; all servers are asked at once, each on every address, never a resolver.
+
+    TLS keys of names without TLSA records are shown everywhere: there is nothing to show.
+    """
+    bound = frozenset(bound_names(fleet))
+    kept = [key for key in state.keys if key.state is not KeyState.REMOVED]
+    unbound = [key for key in kept if key.material is Material.TLS and key.owner not in bound]
+    keys = [key for key in kept if key not in unbound]
     places, found = _places(fleet, keys)
     questions = [
         (key, sought(places[key.owner], key), authority)
@@ -31,11 +38,15 @@ def dissent(fleet: Fleet, state: State, ask: Ask = ask_server) -> Dissent:
     by_key: dict[str, list[Sight]] = {}
     for (key, _, _), sight in zip(questions, sights, strict=True):
         by_key.setdefault(key.id, []).append(sight)
+    found |= {key.id: () for key in unbound}
     return found | {key: _dissenting(said) for key, said in by_key.items()}
 
 
 def sought(place: Place, key: KeyView) -> Sought:
-    """The one value that the key's record shall have in its present state."""
+    """What the key's record shall be in its present state."""
+    if key.material is Material.TLS:
+        name, spki = tlsa_name(key.owner), bytes.fromhex(key.spki)
+        return Sought(place.zone, name, spki, "TLSA", gone=key.state in WITHDRAWN)
     text = REVOKED_TEXT if key.state in WITHDRAWN else record_text(key.algorithm, key.public)
     return Sought(place.zone, selector_name(key.owner, key.label), text)
 

@@ -167,6 +167,7 @@ def former_family(record: Record) -> Family:
             "._dmarc.": Family.DMARC,
             "._mta-sts.": Family.MTA_STS,
             "._smtp._tls.": Family.TLS_RPT,
+            "._acme-challenge.": Family.CHALLENGE,
         }
         return next((family for part, family in places.items() if part in f".{record.name}"), Family.SPF)
     others = {

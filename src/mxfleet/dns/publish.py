@@ -104,7 +104,7 @@ def apply_plan(
     for number, zone in enumerate(planned.plan.zones, 1):
         told("changed", number, len(planned.plan.zones))
         ours = ours_in(planned.state, zone.zone)
-        _apply_zone(zone, ours, planned.snapshots[zone.zone], writer, providers[zone.zone])
+        apply_zone(zone, ours, planned.snapshots[zone.zone], writer, providers[zone.zone])
     _mark_published(planned.plan, writer)
     return sum(len(zone.changes) for zone in planned.plan.zones)
 
@@ -128,17 +128,19 @@ def publish(
         return Published(planned.plan, changes, activation)
 
 
-KEY_FAMILIES = frozenset({Family.DKIM, Family.TLSA})
+KEY_FAMILIES = frozenset({Family.DKIM, Family.TLSA, Family.CHALLENGE})
 """What `publish_keys` writes; everything else waits for somebody who has read the plan."""
 
 
-def publish_keys(fleet: Fleet, writer: Writer, providers: Providers) -> int:
+def publish_keys(
+    fleet: Fleet, writer: Writer, providers: Providers, families: Collection[Family] = KEY_FAMILIES
+) -> int:
     """Bring the records of keys, and nothing else, to what the ledger wants; returns the number of changes.
 
     Zones in which a key's record is in dispute or guarded are refused as a whole, as by `apply_plan`.
     """
     planned = make_plan(fleet, writer.state, providers)
-    zones = tuple(_only(zone, KEY_FAMILIES) for zone in planned.plan.zones)
+    zones = tuple(_only(zone, families) for zone in planned.plan.zones)
     return apply_plan(replace(planned, plan=replace(planned.plan, zones=zones)), writer, providers)
 
 
@@ -168,9 +170,10 @@ def _by_zone(names: Collection[str], zones: Collection[str]) -> dict[str, set[st
     return found
 
 
-def _apply_zone(
+def apply_zone(
     zone: ZonePlan, ours: frozenset[Identity], snapshot: Snapshot, writer: Writer, provider: Provider
 ) -> None:
+    """Make one zone's plan true, nothing judged: what is ours stands in the ledger before and after."""
     come = {change.after.identity for change in zone.changes if change.after}
     come |= {record.identity for record in zone.claimed}
     gone = tuple(sorted({change.before.identity for change in zone.changes if change.before} - come))

@@ -7,7 +7,7 @@ from mxfleet.dns.families import Family, authorisation_names
 from mxfleet.dns.records import address, caa, tlsa, txt
 from mxfleet.dns.wanted import Wanted
 from mxfleet.fleet.model import Domain, Fleet
-from mxfleet.keys.needs import exchanges, server_names
+from mxfleet.keys.needs import bound_names, certificate_names, exchanges
 from mxfleet.keys.state import State
 
 
@@ -62,10 +62,7 @@ def _tls_reports(fleet: Fleet, name: str) -> Wanted:
 
 def _tlsa(fleet: Fleet, state: State) -> Iterator[Wanted]:
     """For exchanges in signed zones: the key that is served and those that may be next (RFC 7671 §8.1)."""
-    signed = {zone.name for zone in fleet.zones if zone.signed}
-    for host in exchanges(fleet):
-        if not any(host == zone or host.endswith(f".{zone}") for zone in signed):
-            continue
+    for host in bound_names(fleet):
         for spki, why in state.tls_keys(host):
             yield Wanted(tlsa(host, 25, fleet.policy.record_ttl, spki), Family.TLSA, why)
         if fleet.policy.tls_reports:
@@ -81,7 +78,7 @@ def _caa(fleet: Fleet, state: State) -> Iterator[Wanted]:
         return
     allowed = f"{fleet.acme.issuer}; accounturi={state.acme_account}; validationmethods=dns-01"
     domains = {domain.name for domain in fleet.domains}
-    for host in server_names(fleet):
+    for host in certificate_names(fleet):
         if host in domains:
             continue
         for tag, value in (("issue", allowed), ("issuewild", ";")):

@@ -188,6 +188,27 @@ def periods(fleet: Fleet) -> Iterator[Problem]:
             )
 
 
+def certificates(fleet: Fleet) -> Iterator[Problem]:
+    """An authority is asked by HTTPS, under a name that CAA records can bear."""
+    if fleet.acme is None:
+        return
+    if not fleet.acme.directory.startswith("https://"):
+        yield (
+            f"acme.directory {fleet.acme.directory!r} is not an https:// address",
+            "RFC 8555 §6.1 wants HTTPS",
+        )
+    if not is_hostname(fleet.acme.issuer):
+        yield (
+            f"acme.issuer {fleet.acme.issuer!r} is not a domain",
+            "what CAA records call it, e.g. letsencrypt.org",
+        )
+    if not fleet.zones:
+        yield (
+            "acme without zones: certificates are had by records in DNS",
+            "add zones, or import certificates",
+        )
+
+
 def laboratory(fleet: Fleet) -> Iterator[Problem]:
     """A laboratory's relaxed rules never reach a public address."""
     public = [str(address) for address in fleet.peer_addresses if address.is_global]
@@ -197,6 +218,6 @@ def laboratory(fleet: Fleet) -> Iterator[Problem]:
 
 CHECKS: tuple[Callable[[Fleet], Iterator[Problem]], ...] = (
     names, addresses, service, access, domains, routes, relays, aliases, forwarding, accounts, zones, receiving,
-    periods, laboratory,
+    periods, certificates, laboratory,
     sending,
 )  # fmt: skip

@@ -157,18 +157,23 @@ class Zone:
 class Acme:
     """Where certificates come from (RFC 8555): the directory, and the name that CAA records give its authority.
 
-    `trust` is a file with the root of the directory's own HTTPS certificate, where the system does not know it.
+    `contact` is an address for the authority's warnings. `trust` is a file with the root of the directory's own HTTPS
+    certificate, where the system does not know it; `address`, in a laboratory, where its host answers.
+    `binding` (key identifier and MAC key, base64url) is for authorities that want an account bound to one that
+    they know (RFC 8555 §7.3.4).
     """
 
     directory: str
     issuer: str
     contact: str = ""
     trust: Path | None = None
+    address: str = ""
+    binding: tuple[str, SecretReference] | None = None
 
     @property
     def secret(self) -> Secret:
-        """Where the vault keeps the account's key."""
-        return Secret("acme/account")
+        """Where the vault keeps the account's key: each directory has its own."""
+        return Secret(f"acme/{self.directory.removeprefix('https://').rstrip('/').replace('/', '+')}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 
 from cryptography import x509
@@ -52,6 +53,27 @@ def imported(name: str, chain_pem: bytes, key_pem: bytes, now: datetime) -> tupl
         issuer="import",
     )
     return fact, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def lifetime(fact: Issued) -> tuple[datetime, datetime]:
+    """From when to when the certificate is valid."""
+    return _lifetime(fact.chain)
+
+
+@lru_cache(4096)
+def _lifetime(chain: str) -> tuple[datetime, datetime]:
+    leaf = x509.load_pem_x509_certificate(chain.encode())
+    return leaf.not_valid_before_utc, leaf.not_valid_after_utc
+
+
+def obtained(name: str, chain_pem: str, key_pem: bytes, secret: str, now: datetime) -> Issued:
+    """The ledger's fact for a certificate that an authority gave for a key of ours; raises StateError where it is unfit."""
+    chain = _chain(chain_pem.encode())
+    _refuse_unfit(name, chain[0], _key(key_pem), now)
+    return Issued(
+        name=name, chain=chain_pem, fingerprint=fingerprint(chain[0]), spki=spki_hash(chain[0]),
+        not_after=chain[0].not_valid_after_utc, secret=secret, issuer="acme",
+    )  # fmt: skip
 
 
 def names_of(certificate: x509.Certificate) -> list[str]:

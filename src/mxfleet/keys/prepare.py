@@ -8,12 +8,13 @@ from pathlib import Path
 from mxfleet.errors import StateError
 from mxfleet.fleet.model import Fleet
 from mxfleet.fleet.secrets import Secret
+from mxfleet.keys import tls
 from mxfleet.keys.accounts import set_password
 from mxfleet.keys.authority import issue_missing
 from mxfleet.keys.dkim import mint_missing
 from mxfleet.keys.facts import Issued, Minted
 from mxfleet.keys.ledger import Clock, writing
-from mxfleet.keys.needs import sending_domains, server_names
+from mxfleet.keys.needs import certificate_names, hosts_of, sending_domains
 from mxfleet.keys.vault import Vault
 
 
@@ -39,7 +40,10 @@ def prepare_state(
     with writing(root / fleet.state_directory, clock, by, fleet.name) as writer:
         identity = vault.ensure_identity()
         minted = mint_missing(writer, vault, sending_domains(fleet))
-        issued = issue_missing(writer, vault, server_names(fleet)) if fleet.laboratory else []
+        own = fleet.laboratory and fleet.acme is None
+        issued = issue_missing(writer, vault, certificate_names(fleet)) if own else []
+        if fleet.acme:
+            tls.mint_missing(writer, vault, hosts_of(fleet))
         changed = _set_accounts(fleet, vault, passwords)
         ensure_backup_password(fleet, vault)
         ensure_forwarding_key(fleet, vault)

@@ -13,6 +13,7 @@ anywhere and be repeated at any time. What it rests on:
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from mxfleet.fleet.policy import KeyPeriods
 from mxfleet.keys.lifecycle import SUCCESSORS, KeyState
@@ -54,7 +55,14 @@ class Wait:
     until: datetime | None = None
 
 
-Permitted = Mint | Call | Step
+@dataclass(frozen=True, slots=True)
+class Certify:
+    """A certificate is to be obtained for this TLS key."""
+
+    key: KeyView
+
+
+Permitted = Mint | Call | Step | Certify
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ def permitted(
     for owner in owners:
         moving = False
         for algorithm in ALGORITHMS:
-            case = _Case(state, seen, periods, now, owner, algorithm, owner in domains, moving)
+            case = Case(state, seen, periods, now, owner, algorithm, owner in domains, moving)
             for item in case.decide():
                 (waits if isinstance(item, Wait) else steps).append(item)  # type: ignore[arg-type]
                 moving = moving or isinstance(item, Call)
@@ -99,8 +107,8 @@ def clocks_disagree(seen: Observation, now: datetime) -> str:
 
 
 @dataclass(slots=True)
-class _Case:
-    """The keys of one owner and algorithm."""
+class Case:
+    """The keys of one owner and algorithm; `renewal` has the same for a host's TLS keys."""
 
     state: State
     seen: Observation
@@ -110,6 +118,7 @@ class _Case:
     algorithm: str
     wanted: bool
     moving: bool
+    _using: ClassVar[str] = "signs with it"
     keys: tuple[KeyView, ...] = field(init=False)
     current: KeyView | None = field(init=False)
 
@@ -196,19 +205,22 @@ class _Case:
             yield self._unseen(key)
         if not replaced and self.wanted:
             return
-        if reason := self._nodes(lambda node: not node.signs_with(key), "signs with it"):
+        if reason := self._nodes(lambda node: not self._uses(node, key), self._using):
             yield Wait(key, reason)
         else:
             yield Step(key, S.DRAINING)
 
     def _draining(self, key: KeyView) -> Iterator[Permitted | Wait]:
-        if any(node.signs_with(key) for node in self.seen.nodes):
+        if any(self._uses(node, key) for node in self.seen.nodes):
             yield Step(key, S.DRAINING)  # counted anew from now
-        elif reason := self._nodes(lambda node: not node.signs_with(key), "signs with it"):
+        elif reason := self._nodes(lambda node: not self._uses(node, key), self._using):
             yield Wait(key, reason)
         else:
             drain = self.periods.drain if key.drain is None else key.drain
             yield self._after(key, drain, Step(key, S.REVOKED))
+
+    def _uses(self, node: NodeSight, key: KeyView) -> bool:
+        return node.signs_with(key)
 
     def _nodes(self, holds: Callable[[NodeSight], bool], otherwise: str) -> str:
         """Why not every node was seen to pass; empty where each did."""

@@ -10,6 +10,9 @@ from mxfleet.keys.state import KeyView
 KeyName = tuple[str, str]
 """Domain and selector."""
 
+Certificate = tuple[str, str]
+"""SHA-256 (hex) of a certificate and of its SubjectPublicKeyInfo."""
+
 CLOCKS_AGREE = 60.0
 """Seconds by which the clocks of the operator and of a node may differ before no period is trusted."""
 
@@ -18,6 +21,7 @@ CLOCKS_AGREE = 60.0
 class NodeSight:
     """One node: which keys lie on it and which its service signs with, each with its SPKI's SHA-256 (hex).
 
+    `serving` and `chains` are, by host name, the certificate that its service shows and the one that lies there.
     `problem` says why it could not be asked; the rest is empty then. `clock` is the node's own time.
     """
 
@@ -26,6 +30,8 @@ class NodeSight:
     signing: Mapping[KeyName, str] = field(default_factory=dict)
     clock: datetime | None = None
     problem: str = ""
+    serving: Mapping[str, Certificate] = field(default_factory=dict)
+    chains: Mapping[str, Certificate] = field(default_factory=dict)
 
     def has(self, key: KeyView) -> bool:
         """Whether exactly this key lies on it."""
@@ -34,6 +40,10 @@ class NodeSight:
     def signs_with(self, key: KeyView) -> bool:
         """Whether its service has loaded a key of this name, whatever its content."""
         return (key.owner, key.label) in self.signing
+
+    def proves_itself_with(self, key: KeyView) -> bool:
+        """Whether its service shows a certificate of this TLS key, or would after a restart."""
+        return any(place.get(key.owner, ("", ""))[1] == key.spki for place in (self.serving, self.chains))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,8 @@ def parse_node(node: str, output: str) -> NodeSight:
             node,
             installed={(k["domain"], k["selector"]): k["spki"] for k in said["installed"]},
             signing={(k["domain"], k["selector"]): k["spki"] for k in said["signing"]},
+            serving={c["name"]: (c["fingerprint"], c["spki"]) for c in said["serving"]},
+            chains={c["name"]: (c["fingerprint"], c["spki"]) for c in said["certificates"]},
             clock=datetime.fromisoformat(said["clock"]),
         )
     except (ValueError, KeyError, TypeError):

@@ -4,16 +4,22 @@ Each run takes at most one step a key and can be repeated at any time, also afte
 stand in the ledger before their effect, and both effects are reconciled with the whole ledger, not with a step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from mxfleet.fleet.policy import KeyPeriods
-from mxfleet.keys.facts import AnyFact, Called, Minted, Moved
-from mxfleet.keys.rotation import Call, Decision, Mint, Permitted, behind, permitted
+from mxfleet.keys.facts import AnyFact, Called, Issued, Minted, Moved
+from mxfleet.keys.lifecycle import KeyState, Material
+from mxfleet.keys.needs import Hosts
+from mxfleet.keys.renewal import ALGORITHM, renewals
+from mxfleet.keys.renewal import behind as shows_another
+from mxfleet.keys.rotation import Call, Certify, Decision, Mint, Step, Wait, behind, permitted
 from mxfleet.keys.sight import NodeSight, Observation
-from mxfleet.keys.state import State
+from mxfleet.keys.state import KeyView, State
+
+NO_HOSTS = Hosts()
 
 
 class Book(Protocol):
@@ -43,6 +49,9 @@ class Effects(Protocol):
     def mint(self, owner: str, algorithm: str) -> Minted:
         """A new key, sealed before this returns."""
 
+    def certify(self, book: Book, keys: Sequence[KeyView]) -> Mapping[str, Issued | str]:
+        """Ask the authority for a certificate for each of these TLS keys: by key id what it gave, or why not."""
+
     def publish(self, book: Book) -> int:
         """Bring the keys' records to what the ledger wants; says how many were changed."""
 
@@ -52,12 +61,16 @@ class Effects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tended:
-    """What a run did and what waits; `deployed` are nodes that were behind, `trouble` what kept them so."""
+    """What a run did and what waits; `deployed` are nodes that were behind, `trouble` what kept them so.
+
+    `refused` says, a sentence each, why certificates were not to be had.
+    """
 
     decision: Decision
     records: int
     deployed: tuple[str, ...]
     trouble: str
+    refused: tuple[str, ...] = ()
 
     @property
     def busy(self) -> bool:
@@ -65,19 +78,72 @@ class Tended:
         return bool(self.decision.steps or self.records or self.deployed)
 
 
-def tend(book: Book, effects: Effects, periods: KeyPeriods, domains: Sequence[str]) -> Tended:
-    """One run over all DKIM keys."""
+def tend(
+    book: Book, effects: Effects, periods: KeyPeriods, domains: Sequence[str], hosts: Hosts = NO_HOSTS
+) -> Tended:
+    """One run over all keys: DKIM of these domains, TLS of these hosts."""
+    book.append(*adopted(book.state, hosts))
     seen = Observation(effects.nodes(), effects.dissent(book.state))
-    decision = permitted(book.state, seen, periods, book.clock(), domains)
-    for step in decision.steps:
-        book.append(_fact(step, effects))
+    signing = permitted(book.state, seen, periods, book.clock(), domains)
+    proving = renewals(book.state, seen, periods, book.clock(), hosts)
+    decided = (*signing.steps, *proving.steps)
+    asked = [step.key for step in decided if isinstance(step, Certify)]
+    for step in decided:
+        if not isinstance(step, Certify):
+            book.append(_fact(step, effects))
+    refused = certify(book, effects, asked)
     records = effects.publish(book)
-    late = behind(book.state, seen, domains)
+    late = tuple(dict.fromkeys((*behind(book.state, seen, domains), *shows_another(book.state, seen, hosts))))
     trouble = effects.deploy(late) if late else ""
-    return Tended(decision, records, late, trouble)
+    done = tuple(s for s in decided if not (isinstance(s, Certify) and s.key.id in refused))
+    waits = (*signing.waits, *proving.waits, *(Wait(k, refused[k.id]) for k in asked if k.id in refused))
+    return Tended(Decision(done, waits), records, late, trouble, tuple(refused.values()))
 
 
-def _fact(step: Permitted, effects: Effects) -> AnyFact:
+def certify(book: Book, effects: Effects, keys: Sequence[KeyView]) -> dict[str, str]:
+    """Obtain certificates and write them down; by key id why one was not to be had."""
+    refused: dict[str, str] = {}
+    for key, outcome in (effects.certify(book, keys) if keys else {}).items():
+        if isinstance(outcome, str):
+            refused[key] = outcome
+        else:
+            book.append(outcome)
+    return refused
+
+
+def adopted(state: State, hosts: Hosts) -> list[AnyFact]:
+    """The facts by which a certificate that is served already (a laboratory's, or a first one brought) gets a key with a life.
+
+    Its record, where it has one, has stood in DNS all the while.
+    """
+    facts: list[AnyFact] = []
+    known = {(key.owner, key.spki) for key in state.tls()}
+    for fact in state.certificates:
+        if fact.name not in hosts.nodes or (fact.name, fact.spki) in known:
+            continue
+        if any(key.state is KeyState.ACTIVE for key in state.tls(fact.name)):
+            continue
+        if not (hosts.authority or fact.name in hosts.bound):
+            continue
+        label = fact.secret.rpartition("/")[2]
+        facts.append(
+            Minted(
+                material=Material.TLS,
+                owner=fact.name,
+                label=label,
+                algorithm=ALGORITHM,
+                public="",
+                spki=fact.spki,
+            )
+        )
+        facts += [Moved(key=f"{Material.TLS}/{fact.name}/{label}", state=step) for step in _TO_ACTIVE]
+    return facts
+
+
+_TO_ACTIVE = (KeyState.PUBLISHED, KeyState.VISIBLE, KeyState.ACTIVE)
+
+
+def _fact(step: Mint | Call | Step, effects: Effects) -> AnyFact:
     match step:
         case Mint(owner, algorithm):
             return effects.mint(owner, algorithm)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from mxfleet.fleet.policy import KeyPeriods
-from mxfleet.keys.facts import AnyFact, Entry, Minted, Moved, Opened
+from mxfleet.keys.facts import AnyFact, Entry, Issued, Minted, Moved, Opened
 from mxfleet.keys.lifecycle import ADVERTISED, WITHDRAWN, KeyState, Material
 from mxfleet.keys.sight import NodeSight
 from mxfleet.keys.state import Fold, KeyView, State
@@ -97,6 +97,9 @@ class World:
             material=Material.DKIM, owner=owner, label=label, algorithm=algorithm,
             public=f"public {label}", spki=f"public {label}",
         )  # fmt: skip
+
+    def certify(self, book: Book, keys: Sequence[KeyView]) -> dict[str, Issued | str]:
+        return {}
 
     def publish(self, book: Book) -> int:
         self._perhaps_die()
