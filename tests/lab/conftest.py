@@ -10,6 +10,7 @@ from mxfleet.keys.ledger import read_signing
 from mxfleet.lab import guests
 from mxfleet.lab.letters import Post
 from mxfleet.lab.state import DIRECTORY
+from mxfleet.lab.trust import fleet_authority
 from tests.lab.running import INVENTORY, ROOT, Lab
 
 
@@ -28,7 +29,7 @@ def lab() -> Lab:
 def post(lab: Lab) -> Post:
     """The postmen in office and world."""
     passwords = json.loads((DIRECTORY / "credentials.json").read_text())["users"]
-    authority = read_signing(ROOT / lab.fleet.state_directory).authority_pem
+    authority = fleet_authority(lab.fleet, read_signing(ROOT / lab.fleet.state_directory).authority_pem)
     return Post(
         lab.fleet,
         authority,

@@ -45,6 +45,7 @@ def check_fleet(fleet: Fleet) -> tuple[Letter, ...]:
     """The letters of a laboratory fleet; raises LabError where there is no other side to ask."""
     from mxfleet.keys.ledger import read_signing
     from mxfleet.lab import letters
+    from mxfleet.lab.trust import fleet_authority
 
     if not fleet.laboratory:
         raise LabError(
@@ -53,7 +54,7 @@ def check_fleet(fleet: Fleet) -> tuple[Letter, ...]:
             hint="for production: send a message to a mailbox elsewhere and read its Authentication-Results; "
             "pytest tests/fleet --fleet FILE checks what the nodes serve",
         )
-    authority = read_signing(ROOT / fleet.state_directory).authority_pem
+    authority = fleet_authority(fleet, read_signing(ROOT / fleet.state_directory).authority_pem)
     return letters.check(Post(fleet, authority, _passwords(), _run))
 
 

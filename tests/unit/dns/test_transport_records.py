@@ -21,6 +21,7 @@ from .samples import LAB, active_state
 
 SPKI, NEXT = "ab" * 32, "cd" * 32
 SIGNED = replace(LAB, zones=tuple(replace(zone, signed=zone.name == "corp.test") for zone in LAB.zones))
+PLAIN = replace(LAB, acme=None, zones=tuple(replace(zone, signed=False) for zone in LAB.zones))
 ACCOUNT = "https://acme.test/acct/1"
 
 
@@ -46,7 +47,7 @@ def values(name: str, kind: str, of: Fleet, state: State | None = None) -> list[
 
 
 def test_without_a_policy_nothing_of_all_this_is_published() -> None:
-    families = {item.family for item in all_wanted(LAB, active_state(served()))}
+    families = {item.family for item in all_wanted(PLAIN, active_state(served()))}
     assert families == {Family.MX, Family.ADDRESS, Family.PTR, Family.SPF, Family.DKIM, Family.DMARC}
 
 
@@ -62,7 +63,7 @@ def test_tlsa_holds_the_key_that_is_served_and_the_next_one() -> None:
 def test_tlsa_is_only_for_exchanges_and_only_in_signed_zones() -> None:
     state = active_state(served(), served("submit.corp.test"))
     assert values("_25._tcp.submit.corp.test", "TLSA", SIGNED, state) == []
-    assert values("_25._tcp.mx.corp.test", "TLSA", LAB, state) == []
+    assert values("_25._tcp.mx.corp.test", "TLSA", PLAIN, state) == []
 
 
 def test_the_sts_id_changes_exactly_with_the_policy() -> None:

@@ -22,6 +22,7 @@ from mxfleet.keys.vault import Vault
 
 INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
 LAB, EXAMPLE = str(INVENTORIES / "lab.py"), str(INVENTORIES / "example.py")
+SINGLE = str(INVENTORIES / "single.py")
 
 
 @pytest.fixture(autouse=True)
@@ -77,14 +78,14 @@ def test_a_fleet_without_state_is_told_how_to_begin(capsys: pytest.CaptureFixtur
 def test_a_laboratory_gets_certificates_and_a_production_fleet_is_told_to_import(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["tls", "init", "--fleet", LAB]) == 0
-    assert capsys.readouterr().out.count("issued a certificate for ") == 5
-    assert main(["tls", "init", "--fleet", LAB]) == 0
+    assert main(["tls", "init", "--fleet", SINGLE]) == 0
+    assert capsys.readouterr().out.count("issued a certificate for ") == 2
+    assert main(["tls", "init", "--fleet", SINGLE]) == 0
     assert capsys.readouterr().out.startswith("nothing to do: ")
     assert main(["tls", "init", "--fleet", EXAMPLE]) == 1
     assert capsys.readouterr().err == (
-        "mxfleet: fleet 'example' is no laboratory: nobody would trust a certificate of our own making, "
-        "and ACME is not built yet — mxfleet tls import NAME --chain FILE --key FILE\n"
+        "mxfleet: fleet 'example' is no laboratory and names no authority: nobody would trust a certificate "
+        "of our own making — acme=Acme(...) in the inventory, or mxfleet tls import NAME --chain FILE --key FILE\n"
     )
 
 

@@ -32,7 +32,9 @@ from mxfleet.keys.state import State
 from mxfleet.keys.vault import Vault
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
-LAB = load_file(Path(__file__).resolve().parents[3] / "inventories" / "lab.py")
+LAB = replace(
+    load_file(Path(__file__).resolve().parents[3] / "inventories" / "lab.py"), acme=None
+)  # with its own authority
 PASSWORDS = {
     "alice@corp.test": "a long password",
     "bob@corp.test": "another one",
