@@ -35,6 +35,7 @@ _RESULTS_FIELD, _MESSAGE_FIELD, _SEAL_FIELD = FIELDS = (
     "ARC-Message-Signature",
     "ARC-Seal",
 )
+_KEYS: Final = frozenset(kind.lower().encode("ascii") for kind in FIELDS)
 _INSTANCE = re.compile(r"[ \t]*i[ \t]*=[ \t]*([1-9][0-9]?)[ \t]*(?:;|\Z)")
 
 
@@ -146,6 +147,8 @@ def _usable_key(name: str, algorithm: str, domain: str) -> Questions[VerifyingKe
 
 def _read_sets(headers: Headers) -> tuple[ArcSet, ...]:
     """RFC 8617 §5.2, steps 1 to 3; () for a message without a chain."""
+    if headers.by_name.keys().isdisjoint(_KEYS):
+        return ()
     by_kind = {kind: _by_instance(headers, kind) for kind in FIELDS}
     count = max(map(len, by_kind.values()))
     expected = set(range(1, count + 1))

@@ -224,6 +224,10 @@ def _ignore(_piece: bytes) -> None:
     return None
 
 
+def _is_general(verdict: Spf) -> bool:
+    return not verdict.personal
+
+
 def settled(begun: Begun[Verdict]) -> Verdict:
     """The verdict of a check that has ended."""
     return begun.result() if isinstance(begun, asyncio.Task) else begun

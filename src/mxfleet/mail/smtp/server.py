@@ -24,7 +24,7 @@ from mxfleet.mail.smtp import answers, events, replies
 from mxfleet.mail.smtp.events import Event, Idle
 from mxfleet.mail.smtp.limits import ServerConfig
 from mxfleet.mail.smtp.pace import Pace
-from mxfleet.mail.smtp.server_engine import Engine, Phase
+from mxfleet.mail.smtp.server_engine import Engine
 
 Expects: TypeAlias = Literal["command", "data", "answer", "handshake", "nothing"]
 
@@ -42,12 +42,12 @@ class Server(Engine):
     @property
     def closed(self) -> bool:
         """Whether the session is over: send `output()` and close."""
-        return self._phase is Phase.CLOSED
+        return self._phase == "nothing"
 
     @property
     def expects(self) -> Expects:
         """What the engine waits for; the driver's timer goes by it (`ServerLimits.*_seconds`)."""
-        return "answer" if self._asked is not None else self._phase.value
+        return "answer" if self._asked is not None else self._phase
 
     @property
     def receiving(self) -> bool:
@@ -83,11 +83,11 @@ class Server(Engine):
 
     def receive(self, data: bytes) -> None:
         """Take octets from the client; b"" says that it closed the connection."""
-        if self._phase is Phase.CLOSED:
+        if self._phase == "nothing":
             return
         if not data:
             self._close("disconnected")
-        elif self._phase is Phase.HANDSHAKE:
+        elif self._phase == "handshake":
             self._close("protocol", detail="plain text during the TLS handshake")
         else:
             self._lines.append(data)
@@ -95,9 +95,9 @@ class Server(Engine):
     def next_event(self) -> Event | Idle:
         """The next question or notice, or why there is none."""
         while not self._notices:
-            if self._asked is not None or self._phase is Phase.HANDSHAKE:
+            if self._asked is not None or self._phase == "handshake":
                 return Idle.PAUSED
-            if self._phase is Phase.CLOSED:
+            if self._phase == "nothing":
                 return Idle.NEED_INPUT
             if (event := self._advance()) is not None:
                 return event
@@ -143,9 +143,9 @@ class Server(Engine):
 
     def tls_established(self, tls: events.TlsInfo) -> None:
         """The handshake is done, after StartTls or, for `submissions`, before the greeting."""
-        if self._phase is not Phase.CLOSED:
+        if self._phase != "nothing":
             self.session.begin_tls(tls)
-            self._phase = Phase.COMMAND
+            self._phase = "command"
 
     def timeout(self) -> None:
         """The client took too long (RFC 5321 §4.5.3.2)."""

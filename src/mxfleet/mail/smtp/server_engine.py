@@ -1,7 +1,7 @@
 """What the server engine does with each line, octet and answer; `server.Server` is how a driver sees it."""
 
 from collections import deque
-from enum import Enum
+from typing import Literal, TypeAlias
 
 from mxfleet.errors import SmtpError
 from mxfleet.mail.reply import Reply
@@ -14,14 +14,8 @@ from mxfleet.mail.smtp.reception import AnyReception, Chunk, ChunkedReception, R
 from mxfleet.mail.smtp.replies import Breach, Refusal
 from mxfleet.mail.smtp.session import Session
 
-
-class Phase(Enum):
-    """What the next octets are."""
-
-    COMMAND = "command"
-    DATA = "data"
-    HANDSHAKE = "handshake"
-    CLOSED = "nothing"
+Phase: TypeAlias = Literal["command", "data", "handshake", "nothing"]
+"""What the next octets are; nothing comes when the session is closed."""
 
 
 class Engine:
@@ -34,7 +28,7 @@ class Engine:
         self._out: list[bytes] = []
         self._notices: deque[Notice] = deque()
         self._asked: Question | None = None
-        self._phase = Phase.COMMAND
+        self._phase: Phase = "command"
         self._mechanism: sasl.Mechanism | None = None  # waits for a response to its challenge
         self._chunk: Chunk | None = None  # the first BDAT, while the driver is asked whether it may begin
         self._verb = ""
@@ -42,7 +36,7 @@ class Engine:
     def _advance(self) -> Event | Idle | None:
         """One step: an event, or why there is none, or None where a step was made that needs no event."""
         try:
-            if self._phase is Phase.DATA and self.session.reception is not None:
+            if self._phase == "data" and self.session.reception is not None:
                 return self._message(self.session.reception)
             return self._command()
         except Breach as breach:
@@ -53,13 +47,12 @@ class Engine:
             self._verb, self._mechanism = "", None
             self._refuse(replies.LINE_TOO_LONG)
         except BadLineEnding as error:
-            reply = replies.BAD_DATA_LINE if self._phase is Phase.DATA else replies.BAD_COMMAND_LINE
+            reply = replies.BAD_DATA_LINE if self._phase == "data" else replies.BAD_COMMAND_LINE
             self._close("protocol", reply, str(error))
         return None
 
     def _command(self) -> Event | Idle | None:
-        octets = self._lines.next_line(self._line_limit())
-        if octets is None:
+        if not self._lines or (octets := self._lines.next_line(self._line_limit())) is None:
             return Idle.NEED_INPUT
         mechanism, self._mechanism = self._mechanism, None
         self._verb = ""
@@ -78,8 +71,9 @@ class Engine:
         return outcome
 
     def _line_limit(self) -> int:
-        limits = self.session.config.limits
-        if self.session.config.service == "smtp":
+        config = self.session.config
+        limits = config.limits
+        if config.service == "smtp":
             return limits.command_line
         long = self._mechanism is not None or self._lines.starts_with(b"AUTH ")
         return limits.auth_line if long else limits.command_line
@@ -108,7 +102,7 @@ class Engine:
 
     def _read_chunk(self, reception: ChunkedReception, chunk: Chunk) -> Event | None:
         self.session.reception = reception
-        self._phase = Phase.DATA
+        self._phase = "data"
         piece = reception.begin(chunk)
         return DataChunk(piece) if piece else None
 
@@ -132,14 +126,14 @@ class Engine:
             return self._asked
         else:
             self._out.append(answers.CHUNK_OK)
-            self._phase = Phase.COMMAND
+            self._phase = "command"
         return None
 
     def _end_of_failure(self, reception: AnyReception, reply: Reply) -> None:
         """RFC 3030 §2: chunks that were under way behind a failed one are read and refused as well."""
         session = self.session
         if reception.refused:
-            session.reception, self._phase = None, Phase.COMMAND
+            session.reception, self._phase = None, "command"
             if session.chunks_failed:
                 self._out.append(reply.render())
             else:
@@ -152,7 +146,7 @@ class Engine:
 
     def _after_message(self) -> None:
         self.session.end_transaction()
-        self._phase = Phase.COMMAND
+        self._phase = "command"
 
     def _take_question(self) -> Question:
         asked, self._asked = self._asked, None
@@ -176,7 +170,7 @@ class Engine:
             self.session.idle_commands = self.session.refused_recipients = 0
             self._after_message()
         elif isinstance(asked, events.StartTls):
-            self._phase = Phase.HANDSHAKE
+            self._phase = "handshake"
         elif isinstance(asked, events.Hello):
             # RFC 5321 §4.1.4: EHLO and HELO also do what RSET does.
             if self.session.end_transaction():
@@ -190,7 +184,7 @@ class Engine:
         limit = self.session.config.max_size
         chunk, self._chunk = self._chunk, None
         if chunk is None:
-            self.session.reception, self._phase = Reception(limit), Phase.DATA
+            self.session.reception, self._phase = Reception(limit), "data"
         else:
             self._read_chunk(ChunkedReception(limit), chunk)
 
@@ -229,10 +223,10 @@ class Engine:
         self._notices.append(events.Refused(self._verb, reply))
 
     def _close(self, reason: CloseReason, reply: Reply | None = None, detail: str = "") -> None:
-        if self._phase is Phase.CLOSED:
+        if self._phase == "nothing":
             return
-        if reply is not None and self._phase is not Phase.HANDSHAKE:  # no plain text into a handshake
+        if reply is not None and self._phase != "handshake":  # no plain text into a handshake
             self._out.append(reply.render())
-        self._phase, self._asked, self._chunk, self.session.reception = Phase.CLOSED, None, None, None
+        self._phase, self._asked, self._chunk, self.session.reception = "nothing", None, None, None
         self._lines.take_all()
         self._notices.append(events.Closed(reason, detail or (str(reply) if reply is not None else "")))

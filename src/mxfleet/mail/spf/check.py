@@ -71,7 +71,15 @@ def check_host(session: Session, domain: str, identity: Identity) -> Questions[S
     explanation = ""
     if found.result == "fail" and found.record is not None and found.record.explanation is not None:
         explanation = yield from evaluation.explain(found.record.explanation, found.domain)
-    return Spf(found.result, identity, name or domain, found.mechanism, found.reason, explanation)
+    return Spf(
+        found.result,
+        identity,
+        name or domain,
+        found.mechanism,
+        found.reason,
+        explanation,
+        evaluation.personal,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +94,11 @@ class _Found:
 class _Evaluation:
     """What all recursions of one check share: the session and how much was asked."""
 
-    __slots__ = ("_lookups", "_names", "_session", "_voids")
+    __slots__ = ("_lookups", "_names", "_session", "_voids", "personal")
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.personal = False  # whether a macro was expanded
         self._lookups = 0
         self._voids = 0
         self._names: tuple[str, ...] | None = None
@@ -117,6 +126,7 @@ class _Evaluation:
             if len(texts) != 1 or len(texts[0]) > MAX_EXPLANATION:
                 return ""
             words = parse_explanation(texts[0].decode("ascii"))
+            self.personal = self.personal or words.constant is None
             name = (yield from self._client_name(domain)) if words.needs_name else ""
             expanded = words.expand(self._session, domain, name)
         except (MailError, UnicodeDecodeError):
@@ -216,6 +226,7 @@ class _Evaluation:
     def _target(self, spec: MacroString, domain: str) -> Questions[str]:
         if spec.constant is not None:
             return target_name(spec.constant)
+        self.personal = True
         name = (yield from self._client_name(domain)) if spec.needs_name else ""
         return target_name(spec.expand(self._session, domain, name))
 

@@ -130,7 +130,7 @@ def _parse(text: bytes) -> SpfRecord:
     return SpfRecord(tuple(directives), modifiers.get("redirect"), modifiers.get("exp"))
 
 
-_parse_kept = lru_cache(maxsize=1024)(_parse)
+_parse_kept = lru_cache(maxsize=2048)(_parse)
 
 
 def _take_modifier(name: str, value: str, modifiers: dict[str, MacroString]) -> None:

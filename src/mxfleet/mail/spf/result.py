@@ -1,6 +1,6 @@
 """What SPF says about a client, as a value (RFC 7208 §2.6)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 SpfResult: TypeAlias = Literal["none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"]
@@ -13,7 +13,8 @@ class Spf:
 
     `domain` is the one whose policy was asked for, `mechanism` the directive of its record that matched
     ("default" where none did, "" where there was nothing to match), `reason` a sentence for the log and
-    `explanation` the domain's own words for a `fail` (RFC 7208 §6.2), "" where it has none.
+    `explanation` the domain's own words for a `fail` (RFC 7208 §6.2), "" where it has none. `personal` says that a
+    macro was expanded on the way: another sender of the same domain may get another verdict.
     """
 
     result: SpfResult
@@ -22,3 +23,4 @@ class Spf:
     mechanism: str = ""
     reason: str = ""
     explanation: str = ""
+    personal: bool = field(default=False, compare=False)

@@ -1,8 +1,9 @@
 """Checks and their questions answered: from the cache at once, else from the local resolver, each question once."""
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from mxfleet.errors import SettingsError
 from mxfleet.mail.names import is_askable
 from mxfleet.mail.questions import Question, Questions, Response, TempError, Verdict
-from mxfleet.mxd.resolver.cache import Cache
+from mxfleet.mxd.resolver.cache import Cache, Verdicts
 from mxfleet.mxd.resolver.channel import Channel
 
 PATIENCE: Final = 10.0  # seconds for one question, all repetitions included
@@ -33,6 +34,7 @@ class Resolver:
         host, port = place(server or _configured())
         self._channel = Channel(host, port, trusted=ip_address(host).is_loopback)
         self._cache = Cache(clock)
+        self._verdicts = Verdicts(clock)
         self._patience = patience
         self._asking: dict[Question, asyncio.Task[Response]] = {}
         self.known = self._cache.get
@@ -56,6 +58,33 @@ class Resolver:
                 question = check.send(response)
         except StopIteration as end:
             verdict: Verdict = end.value
+            return verdict
+        return asyncio.get_running_loop().create_task(self._go_on(check, question, until))
+
+    def begin_kept(
+        self,
+        key: Hashable,
+        check: Questions[Verdict],
+        until: float,
+        keeps: Callable[[Verdict], bool] = lambda _: True,
+    ) -> Verdict | asyncio.Task[Verdict]:
+        """As `begin`, for a check that comes to the same wherever the key is the same and the DNS is.
+
+        A verdict that `keeps` is true of is kept for as long as all of the answers that led to it hold.
+        """
+        kept: Verdict | None = self._verdicts.get(key)
+        if kept is not None:
+            return kept
+        holds = math.inf
+        try:
+            question = next(check)
+            while (found := self._cache.find(question)) is not None:
+                holds = min(holds, found[1])
+                question = check.send(found[0])
+        except StopIteration as end:
+            verdict: Verdict = end.value
+            if holds < math.inf and keeps(verdict):
+                self._verdicts.put(key, verdict, holds)
             return verdict
         return asyncio.get_running_loop().create_task(self._go_on(check, question, until))
 

@@ -35,6 +35,38 @@ def test_the_verdict_says_which_directive_of_which_domain_matched() -> None:
     assert check(zone, "2001:db8::1").mechanism == "-all"
 
 
+@pytest.mark.parametrize(
+    ("record", "personal"),
+    [
+        ("v=spf1 mx ptr a:a.test/24 include:b.test -all", False),
+        ("v=spf1 exists:%{l}.ok.test -all", True),
+        ("v=spf1 ip4:192.0.2.1 exists:%{i}.ok.test -all", False),
+        ("v=spf1 redirect=%{d}", True),
+        ("v=spf1 -all exp=plain.a.test", False),
+        ("v=spf1 -all exp=why.a.test", True),
+        ("v=spf1 -all exp=%{h}.a.test", True),
+        ("v=spf1 include:c.test -all", True),
+    ],
+)
+def test_a_verdict_is_personal_where_a_macro_was_expanded_on_the_way_to_it(
+    record: str, personal: bool
+) -> None:
+    zone: dict[str, object] = {
+        "a.test TXT": record,
+        "a.test A": "198.51.100.1",
+        "a.test MX": (10, "mx.a.test"),
+        "mx.a.test A": "198.51.100.2",
+        "b.test TXT": "v=spf1 ip4:198.51.100.0/24 -all",
+        "c.test TXT": "v=spf1 exists:%{s}.ok.test -all",
+        "plain.a.test TXT": "not from here",
+        "why.a.test TXT": "not %{i} at %{t}",
+    }
+    verdict = check(zone)
+    assert verdict.personal is personal
+    if not personal:
+        assert verdict == check(zone, sender="bob+x@a.test", timestamp=1, receiver="other.test")
+
+
 def test_a_client_that_nothing_names_is_neutral_by_default() -> None:
     assert check({"a.test TXT": "v=spf1 ip4:10.0.0.1"}).mechanism == "default"
 

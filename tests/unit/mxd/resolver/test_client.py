@@ -10,7 +10,7 @@ import pytest
 from mxfleet.errors import SettingsError
 from mxfleet.mail.questions import Answer, NoData, Question, Questions, TempError, ask_texts
 from mxfleet.mxd.resolver import Resolver, place
-from mxfleet.mxd.resolver.cache import Cache
+from mxfleet.mxd.resolver.cache import Cache, Verdicts
 from mxfleet.mxd.resolver.wire import Message
 
 TEXT = Question("a.test", "TXT")
@@ -100,6 +100,51 @@ async def test_the_same_question_is_asked_once_and_who_gives_up_takes_nothing_fr
 async def test_a_check_whose_answers_are_known_is_done_at_once(resolver: Any) -> None:
     resolver._cache.put(TEXT, FOUND)
     assert resolver.begin(ask_texts("a.test"), soon()) == (b"x",)
+
+
+async def test_a_kept_verdict_holds_as_long_as_the_first_of_its_answers_ends() -> None:
+    clock = Clock()
+    resolver: Any = Resolver("127.0.0.1", clock=clock)
+    other = Question("b.test", "TXT")
+    resolver._cache.put(TEXT, FOUND)
+    resolver._cache.put(other, Message(NoData(), 10))
+    runs: list[str] = []
+
+    def check() -> Questions[str]:
+        yield TEXT
+        yield other
+        runs.append("run")
+        return f"verdict {len(runs)}"
+
+    def ask() -> object:
+        return resolver.begin_kept("key", check(), soon())
+
+    assert [ask(), ask()] == ["verdict 1", "verdict 1"]
+    clock.now = 10
+    task = ask()
+    assert isinstance(task, asyncio.Task), "an answer ended: it must be asked for again"
+    task.cancel()
+    resolver._cache.put(other, Message(NoData(), 100))
+    assert ask() == "verdict 2"
+    clock.now = 60
+    again = ask()
+    assert isinstance(again, asyncio.Task), "the other one ended"
+    again.cancel()
+    await asyncio.gather(task, again, return_exceptions=True)
+    await resolver.close()
+
+
+async def test_only_what_may_be_kept_is_and_no_more_than_there_is_room_for(resolver: Any) -> None:
+    resolver._cache.put(TEXT, FOUND)
+    for key, keeps in (("a", True), ("b", False), ("c", True)):
+        found = resolver.begin_kept(key, ask_texts("a.test"), soon(), lambda _, keeps=keeps: keeps)
+        assert found == (b"x",)
+    assert len(resolver._verdicts) == 2
+    verdicts = Verdicts(Clock(), size=3)
+    for number in range(5):
+        verdicts.put(number, "verdict", 1.0)
+    assert len(verdicts) == 3
+    assert verdicts.get(4) == "verdict"
 
 
 async def test_what_was_asked_ahead_is_not_asked_again(resolver: Any) -> None:
