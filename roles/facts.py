@@ -89,6 +89,12 @@ def learn_units(units: Iterable[Unit]) -> None:
     )
 
 
+def learn_retired(units: Iterable[Unit]) -> None:
+    """These units were stopped, and do not start with the machine."""
+    stopped = {unit.name: UnitState("inactive", "disabled") for unit in units}
+    learn(units={**observe().units, **stopped})
+
+
 def changed() -> bool:
     """Whether this run has changed anything on this host."""
     return host.data.node.name in _changed

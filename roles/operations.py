@@ -114,16 +114,20 @@ def ready(files: list[File]) -> Commands:
 
 def running(role: str) -> Commands:
     """The role's units enabled, active, and with what they shall have loaded: restarted by content, not by event."""
-    for unit in _units(role):
+    if retired := _among(target.here().retired, role):
+        yield StringCommand(shell.retire([unit.name for unit in retired]))
+        facts.learn_retired(retired)
+    for unit in _among(target.here().units, role):
         verb = "reload-or-restart" if unit.reload else "restart"
         name = shlex.quote(unit.name)
         yield StringCommand(f"systemctl enable --quiet {name} && systemctl {verb} {name}")
         facts.learn_units([unit])
 
 
-def _units(role: str) -> list[Unit]:
+def _among(units: tuple[Unit, ...], role: str) -> list[Unit]:
+    """Those that are not as they shall be."""
     wrong = {difference.subject for difference in facts.differing(role, "unit")}
-    return [unit for unit in target.here().units if unit.name in wrong]
+    return [unit for unit in units if unit.name in wrong]
 
 
 def _stage(files: list[File]) -> Commands:

@@ -70,6 +70,17 @@ def place(files: Iterable[File]) -> str:
     return "\n".join(lines)
 
 
+def retire(units: Iterable[str]) -> str:
+    """Stop units for good, and let go of them: without our drop-ins they are their package's again."""
+    lines = [HEAD]
+    for unit in map(shlex.quote, units):
+        lines += [
+            f"systemctl disable --quiet --now {unit}",
+            f"rm -f /etc/systemd/system/{unit}.d/*-mxfleet.conf /run/mxfleet/loaded/{unit}",
+        ]
+    return "\n".join([*lines, "systemctl daemon-reload"])
+
+
 def make(directories: Iterable[Directory]) -> str:
     """Directories with owner and mode, parents first."""
     return "\n".join(

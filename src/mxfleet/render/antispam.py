@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mxfleet.render.base import noting
-from mxfleet.render.file import File
+from mxfleet.render.file import File, Unit
 from mxfleet.render.view import View
 
 RSPAMD, VALKEY = "rspamd.service", "valkey-server.service"
@@ -34,6 +34,11 @@ def files(view: View) -> Iterator[File]:
     # not as root: it writes compiled patterns where rspamd itself may
     check = "runuser -u _rspamd -- rspamadm configtest -c /dev/stdin < {}"
     yield _file(view, SETTINGS, check=check, late=True)
+
+
+def units(view: View) -> tuple[Unit, ...]:
+    """In the order of starting: rspamd wants valkey."""
+    return tuple(Unit(role="antispam", name=name, loaded=loaded(view, name)) for name in (VALKEY, RSPAMD))
 
 
 def loaded(view: View, unit: str) -> tuple[str, ...]:

@@ -15,7 +15,10 @@ from mxfleet.render.view import View
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The node's whole target; `digests` (SHA-256, hex) of the files by path, secret ones included."""
+    """The node's whole target; `digests` (SHA-256, hex) of the files by path, secret ones included.
+
+    `retired` are units that ran when the fleet was another one, and shall not run.
+    """
 
     node: Node
     release: str
@@ -26,6 +29,7 @@ class Desired:
     users: tuple[str, ...]
     units: tuple[Unit, ...]
     settings: Mapping[str, str]
+    retired: tuple[Unit, ...] = ()
 
     @property
     def questions(self) -> Questions:
@@ -34,7 +38,7 @@ class Desired:
             paths=(*(file.path for file in self.files), *(directory.path for directory in self.directories)),
             packages=tuple(sorted({name for names in self.packages.values() for name in names})),
             users=self.users,
-            units=tuple(unit.name for unit in self.units),
+            units=tuple(unit.name for unit in (*self.units, *self.retired)),
             settings=tuple(self.settings),
         )
 
@@ -61,6 +65,7 @@ def desire(fleet: Fleet, node: Node, signing: Signing, inputs: Inputs, resolve: 
         packages=packages(fleet),
         users=users(fleet),
         units=tuple(units(view)),
+        retired=() if fleet.policy.scanner else antispam.units(view),
         settings=kernel_settings(next(file.text for file in files if file.path == base.SYSCTL)),
     )
 
@@ -98,8 +103,7 @@ def units(view: View) -> Iterator[Unit]:
     yield Unit(role="rules", name="nftables.service", loaded=(firewall.RULES,), reload=True)
     yield Unit(role="resolver", name="unbound.service", loaded=resolver.loaded(view))
     if view.fleet.policy.scanner:
-        for name in (antispam.VALKEY, antispam.RSPAMD):
-            yield Unit(role="antispam", name=name, loaded=antispam.loaded(view, name))
+        yield from antispam.units(view)
     for name in smtp.sockets(view):
         yield Unit(role="smtp", name=name, loaded=(f"/etc/systemd/system/{name}",))
     yield Unit(role="smtp", name=smtp.SERVICE, loaded=smtp.loaded(view))

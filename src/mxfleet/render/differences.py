@@ -104,6 +104,12 @@ def _units(desired: Desired, seen: Observation) -> Iterator[Difference]:
     for unit in desired.units:
         if how := "; ".join(_unit(desired, seen, unit)):
             yield Difference(unit.role, "unit", unit.name, how)
+    for unit in desired.retired:
+        state = seen.units.get(unit.name, UnitState())
+        if (
+            state.active == "active" and unit.name in seen.loaded
+        ):  # not what somebody else runs under that name
+            yield Difference(unit.role, "unit", unit.name, "runs with our settings, and nobody needs it")
     notes = seen.loaded.get("nftables.service", ())
     if len(notes) > 1 and notes[1] != seen.rules:
         yield Difference("rules", "rules", "rules in the kernel", "differ from what was loaded")

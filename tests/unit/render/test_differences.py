@@ -113,3 +113,15 @@ def test_a_bare_node_differs_in_everything() -> None:
         "unit",
     }
     assert {item.subject for item in found if item.kind == "file"} == set(TARGET.digests)
+
+
+def test_what_the_fleet_no_longer_needs_is_a_difference_only_while_it_runs_with_our_settings() -> None:
+    without = replace(FLEET, policy=replace(FLEET.policy, rspamd=None))
+    target = desire(without, without.nodes[1], signing_of(without), inputs_of(without), resolve)
+    seen = converged(target)
+    units = {**seen.units, "rspamd.service": UnitState("active", "enabled")}
+    assert differences(target, replace(seen, units=units)) == ()
+    loaded = {**seen.loaded, "rspamd.service": LOADED["rspamd.service"]}
+    (found,) = differences(target, replace(seen, units=units, loaded=loaded))
+    assert str(found) == "unit rspamd.service: runs with our settings, and nobody needs it"
+    assert differences(target, replace(seen, loaded=loaded)) == ()
