@@ -52,7 +52,7 @@ def build(guests: Iterable[Guest]) -> None:
         run(["ip", "netns", "add", SWITCH])
     if not attempt(["ip", "-n", SWITCH, "link", "show", "bridge"]):
         _batch(SWITCH, SWITCH_LINES)
-    if not Path(f"/sys/class/net/{OPERATOR}").exists():
+    if not attempt(["ip", "link", "show", OPERATOR]):  # not /sys: it shows the network of who mounted it
         run(["ip", "link", "add", OPERATOR, "type", "veth", "peer", "name", UPLINK, "netns", SWITCH])
         run(["ip", "-n", SWITCH, "link", "set", UPLINK, "master", "bridge", "up"])
     _operator()
