@@ -143,7 +143,7 @@ def traces() -> list[str]:
     found += [f"directory {path}" for path in (state.DIRECTORY, root.LAYERS) if path.exists()]
     with suppress(LabError):
         found += [f"control group {path}" for path in [cgroup.here().root] if path.exists()]
-    if Path(f"/sys/class/net/{network.OPERATOR}").exists():
+    if network.is_connected():
         found.append(f"interface {network.OPERATOR}")
     return found
 

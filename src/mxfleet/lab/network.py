@@ -52,7 +52,7 @@ def build(guests: Iterable[Guest]) -> None:
         run(["ip", "netns", "add", SWITCH])
     if not attempt(["ip", "-n", SWITCH, "link", "show", "bridge"]):
         _batch(SWITCH, SWITCH_LINES)
-    if not attempt(["ip", "link", "show", OPERATOR]):  # not /sys: it shows the network of who mounted it
+    if not is_connected():
         run(["ip", "link", "add", OPERATOR, "type", "veth", "peer", "name", UPLINK, "netns", SWITCH])
         run(["ip", "-n", SWITCH, "link", "set", UPLINK, "master", "bridge", "up"])
     _operator()
@@ -68,6 +68,11 @@ SWITCH_LINES = (
     "link add bridge type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
     "link set bridge up",
 )
+
+
+def is_connected() -> bool:
+    """Whether the operator's leg is there; not from /sys, which shows the network of whoever mounted it."""
+    return attempt(["ip", "link", "show", OPERATOR])
 
 
 def _operator() -> None:
@@ -142,7 +147,7 @@ def remove() -> None:
         attempt(
             ["ip", *metric_family, "route", "del", "unreachable", str(network), "metric", str(LAST_RESORT)]
         )
-    if Path(f"/sys/class/net/{OPERATOR}").exists():
+    if is_connected():
         attempt(["ip", "link", "del", OPERATOR])
     for name in namespaces():
         _unplug(name)
