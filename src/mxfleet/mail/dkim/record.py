@@ -1,6 +1,5 @@
 """Key records, the TXT text at `<selector>._domainkey.<domain>` (RFC 6376 §3.6.1, RFC 8463 §4)."""
 
-import binascii
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
@@ -72,7 +71,7 @@ def parse_record(text: str) -> KeyRecord:
         raise MailError("key record: p= is missing")
     try:
         key = b64decode(without_folds(tags["p"]), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise MailError("key record: p= is not base64") from error
     return KeyRecord(
         kind=tags.get("k", "rsa"),

@@ -204,9 +204,18 @@ class ClientEngine:
             sent = any(step.stage == "message" for step in self._awaiting)
             delivery.settle_all(stage, reply, remote=remote, doubtful=sent and not remote)
             self._events.append(Outcome(delivery.results))
+        elif self._take_back_ready():
+            self._events.append(Failed("mail", reply, remote))
         elif not self._usable:
             self._events.append(Failed("starttls" if self._handshake else stage, reply, remote))
         self._close(reason, str(reply))
+
+    def _take_back_ready(self) -> bool:
+        """Whether the driver has not yet heard of a Ready that is not true any more."""
+        void = bool(self._events) and isinstance(self._events[-1], Ready)
+        if void:
+            self._events.pop()
+        return void
 
     def _close(self, reason: CloseReason, detail: str = "") -> None:
         self.closed, self._handshake = True, False

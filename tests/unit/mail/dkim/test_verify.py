@@ -321,3 +321,9 @@ def test_a_long_key_record_is_read_but_not_kept_and_a_huge_one_is_not_read() -> 
 def test_a_domain_that_could_be_two_is_none() -> None:
     (verdict,) = verdicts(edited(b"d=sender.test", "d=straße.example".encode()), {})
     assert verdict.result == "neutral"
+
+
+def test_a_key_that_is_not_even_ascii_is_no_usable_key() -> None:
+    """The fuzzer found it: such a record raised ValueError, and its mail was deferred for ever."""
+    zone = {"r1._domainkey.sender.test TXT": "v=DKIM1; p=é", "e1._domainkey.sender.test TXT": "v=DKIM1; p=é"}
+    assert [found.result for found in verdicts(signed(), zone)] == ["permerror", "permerror"]
