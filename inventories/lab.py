@@ -118,7 +118,7 @@ FLEET = Fleet(
         dns_lists=("dnsbl.test",),
         rspamd=Rspamd(workers=1, memory=256 * 1024 * 1024, cache=16 * 1024 * 1024),
         workers=2,
-        retry=Retry(first=2, longest=10, lifetime=120),
+        retry=Retry(first=2, longest=10, lifetime=120, warning=60),
         limits=Limits(  # all clients of the lab are in one network, and tests are in a hurry
             sessions_per_address=200,
             sessions_per_prefix=600,

@@ -172,6 +172,8 @@ def periods(fleet: Fleet) -> Iterator[Problem]:
             f"policy.message_size {fleet.policy.message_size} is under 1 MiB",
             "most mail with a picture would be refused",
         )
+    if fleet.policy.retry.warning < 0:
+        yield f"policy.retry.warning {fleet.policy.retry.warning} s is negative", "0 is never"
     if fleet.policy.keys.drain < fleet.policy.retry.lifetime:
         yield (
             f"policy.keys.drain {fleet.policy.keys.drain} s is shorter than policy.retry.lifetime {fleet.policy.retry.lifetime} s",

@@ -12,12 +12,13 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 class Retry:
     """When a deferred message is tried again: doubling from `first` to `longest`, given up after `lifetime`.
 
-    Units: seconds. RFC 5321 §4.5.4.1 asks for a first retry after about 30 minutes and 4-5 days in all.
+    Its sender is told of the delay after `warning`, once; 0 is never. Units: seconds. RFC 5321 §4.5.4.1 asks for a first retry after about 30 minutes and 4-5 days in all.
     """
 
     first: int = 5 * MINUTE
     longest: int = 4 * HOUR
     lifetime: int = 5 * DAY
+    warning: int = 4 * HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,7 @@ class Chain:
         self._signature: Signature | None = None
         self._failure = ""
         try:
-            self._sets = _read_sets(headers)
+            self._sets = sets_of(headers)
             if self._sets:
                 self._signature = _message_signature(self._sets[-1].message_field, now)
         except MailError as error:
@@ -145,8 +145,8 @@ def _usable_key(name: str, algorithm: str, domain: str) -> Questions[VerifyingKe
     return key
 
 
-def _read_sets(headers: Headers) -> tuple[ArcSet, ...]:
-    """RFC 8617 §5.2, steps 1 to 3; () for a message without a chain."""
+def sets_of(headers: Headers) -> tuple[ArcSet, ...]:
+    """The sets, the first one first (RFC 8617 §5.2, steps 1 to 3); () without a chain, MailError for a broken one."""
     if headers.by_name.keys().isdisjoint(_KEYS):
         return ()
     by_kind = {kind: _by_instance(headers, kind) for kind in FIELDS}
@@ -166,7 +166,7 @@ def _read_sets(headers: Headers) -> tuple[ArcSet, ...]:
 def _by_instance(headers: Headers, kind: str) -> Mapping[int, Field]:
     fields: dict[int, Field] = {}
     for field in headers.all(kind):
-        instance = _instance(field, kind)
+        instance = instance_of(field, kind)
         if instance in fields:
             raise MailError(f"two {kind} fields of instance {instance}")
         if instance > MAX_SETS:
@@ -175,7 +175,8 @@ def _by_instance(headers: Headers, kind: str) -> Mapping[int, Field]:
     return fields
 
 
-def _instance(field: Field, kind: str) -> int:
+def instance_of(field: Field, kind: str) -> int:
+    """The instance that a field of a set says; MailError for one without."""
     if kind == _RESULTS_FIELD:  # it is no tag list: i= comes first (RFC 8617 §4.1.1)
         match = _INSTANCE.match(field.text)
     else:

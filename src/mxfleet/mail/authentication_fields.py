@@ -8,17 +8,23 @@ from mxfleet.mail.message import Field, Headers
 from mxfleet.mail.quoting import fold, quoted
 
 FIELD = "Authentication-Results"
+ARC_FIELD = "ARC-Authentication-Results"
 MAX_FIELD: Final = 16_384  # octets; a longer one of somebody else's is not worth the reading
 
 
-def render(found: AuthenticationResults) -> bytes:
-    """The field, folded, CRLF at its end; without results it says `none` (RFC 8601 §2.2)."""
+def render(found: AuthenticationResults, instance: int = 0) -> bytes:
+    """The field, folded, CRLF at its end; without results it says `none` (RFC 8601 §2.2).
+
+    With an `instance` it is that of an ARC set (RFC 8617 §4.1.1).
+    """
     groups = [[quoted(found.authserv_id)], *map(_words, found.results)]
+    if instance:
+        groups.insert(0, [f"i={instance}"])
     if not found.results:
         groups.append(["none"])
     for group in groups[:-1]:
         group[-1] += ";"
-    return fold(FIELD, *groups)
+    return fold(ARC_FIELD if instance else FIELD, *groups)
 
 
 def without_forged(headers: Headers, names: Collection[str]) -> Headers:

@@ -9,12 +9,12 @@ from typing import Final
 import msgspec
 
 from mxfleet.errors import SpoolError
-from mxfleet.mail import dsn
 from mxfleet.mail.smtp.delivery import RecipientResult
-from mxfleet.mxd import bounce, schedule
+from mxfleet.mxd import schedule
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dialogue import Attempt
-from mxfleet.mxd.spool.values import Lease, Notice, Result
+from mxfleet.mxd.spool.values import Lease, Result
+from mxfleet.mxd.telling import Teller, Told
 
 EXPIRED: Final = "undelivered for too long"
 SPREAD: Final = 0.1  # of a delay: what was deferred together does not come back together
@@ -25,6 +25,7 @@ class Clerk:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._teller = Teller(desk)
         self._chance = random.Random()  # noqa: S311 - only spreads retries
 
     async def write(self, leases: Sequence[Lease], attempt: Attempt, seconds: float) -> None:
@@ -41,20 +42,21 @@ class Clerk:
         now = time.time()
         due = self._due(now, lease)
         results = _results(lease, attempt, gives_up=due is None)
-        notice = self._notice(lease, attempt, results, now)
-        await self._record(lease, results, due or now, notice)
+        told = await self._teller.tell(lease, attempt, results, now)
+        await self._record(lease, results, due or now, told)
         self._report(lease, attempt, results, due, seconds)
 
     def _due(self, now: float, lease: Lease) -> float | None:
         due = schedule.next_due(now, lease.attempts + 1, lease.expires, self._desk.settings.retry)
         return due and min(due + self._chance.random() * SPREAD * (due - now), lease.expires)
 
-    async def _record(self, lease: Lease, results: list[Result], due: float, notice: Notice | None) -> None:
+    async def _record(self, lease: Lease, results: list[Result], due: float, told: Told) -> None:
         """Write it down; a full disk is no reason to forget what was delivered, while this process lives."""
         trace = lease.message.envelope.trace
+        notice = told.notice
         while True:
             try:
-                kept = await self._desk.spool.record(lease, results, due, notice)
+                kept = await self._desk.spool.record(lease, results, due, notice, warned=told.warned)
             except SpoolError as error:
                 if self._desk.closing:
                     return
@@ -65,30 +67,11 @@ class Clerk:
                 self._desk.log.error("lease lost", trace=trace, domain=lease.domain)
             elif notice is not None:
                 self._desk.counters.add("bounces")
-                to = list(notice.recipients)
-                self._desk.log.info("bounced", trace=trace, bounce=notice.envelope.trace, recipients=to)
+                to, event = list(notice.recipients), "bounced" if "failed" in told.actions else "reported"
+                self._desk.log.info(
+                    event, trace=trace, bounce=notice.envelope.trace, recipients=to, actions=told.actions
+                )
             return
-
-    def _notice(self, lease: Lease, attempt: Attempt, results: list[Result], now: float) -> Notice | None:
-        message = lease.message
-        failures = [
-            bounce.Failure(
-                r.address,
-                answer.reply,
-                result.reply,
-                attempt.host if answer.remote else "",
-                message.envelope.orcpt.get(r.address, ""),
-            )
-            for r, answer, result in zip(lease.recipients, attempt.answers, results, strict=True)
-            if result.state == "failed" and dsn.wanted(message.envelope.notify.get(r.address, ""), "failed")
-        ]
-        if not failures or not bounce.wanted(message.envelope):
-            return None
-        settings = self._desk.settings
-        reporter = bounce.Reporter(
-            settings.node.hostname, settings.service.postmaster, float(settings.retry.lifetime)
-        )
-        return bounce.notice(reporter, message, failures, self._desk.trace_ids(), now)
 
     def _report(
         self, lease: Lease, attempt: Attempt, results: list[Result], due: float | None, seconds: float

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
 from mxfleet.errors import AddressError, MxfleetError, SettingsError
-from mxfleet.mail.address import parse_domain, parse_mailbox
+from mxfleet.mail.address import Mailbox, parse_domain, parse_mailbox
 from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mxd import accounts, settings
 from mxfleet.mxd.admission import wrong_limits
@@ -47,6 +47,13 @@ class Configuration(msgspec.Struct, frozen=True):
             and self.fixed == other.fixed
             and bool(self.certificates) == bool(other.certificates)
         )
+
+    def sealing_key(self, to: tuple[Mailbox, ...]) -> SigningKey | None:
+        """The RSA key (RFC 8617 §4.1.3 knows no other) that vouches for mail to these, None where none goes on."""
+        if self.forwarding is None or all(self.directory.has(mailbox.domain) for mailbox in to):
+            return None
+        keys = self.keys.get(self.forwarding.rewriter.domain, ())
+        return next((key for key in keys if key.algorithm == "rsa-sha256"), None)
 
 
 def load(path: Path) -> Configuration:

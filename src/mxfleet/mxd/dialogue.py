@@ -50,6 +50,7 @@ class Attempt(msgspec.Struct, frozen=True):
     cipher: str = ""
     policy: str = ""
     verified: str = ""
+    final: bool = False  # the host keeps the mailboxes (LMTP)
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -169,6 +170,7 @@ class Dialogue:
             policy=rule.policy,
             verified=connection.verified,
             reports=reports,
+            final=hop.protocol == "lmtp",
         )
 
     async def _speak(self, connection: Connection, hop: Hop, rule: Rule, letter: Letter) -> Attempt:

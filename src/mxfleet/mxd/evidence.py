@@ -144,9 +144,15 @@ class ClientEvidence:
 class MessageEvidence:
     """What becomes known of one message while it arrives."""
 
-    def __init__(self, client: ClientEvidence, sender: str, spf: Begun[Spf], headers: Headers) -> None:
-        """The header is here: the keys and policies that it names are asked for while the body comes."""
+    def __init__(
+        self, client: ClientEvidence, sender: str, spf: Begun[Spf], headers: Headers, *, sealed: bool = False
+    ) -> None:
+        """The header is here: the keys and policies that it names are asked for while the body comes.
+
+        `sealed` says that the body's hash will be needed, whatever signatures there are.
+        """
         self._client = client
+        self._sealed = sealed
         self._sender = sender
         self._spf = spf
         self._headers = headers
@@ -162,10 +168,16 @@ class MessageEvidence:
         now = int(client.gatherer.now())
         self._verifier = Verifier(headers, now=now)
         self._chain = Chain(headers, now=now)
-        self._bodies = BodyHashes(self._verifier.canonicalizations | self._chain.canonicalizations)
+        forms = self._verifier.canonicalizations | self._chain.canonicalizations
+        self._bodies = BodyHashes(forms | {"relaxed"} if self._sealed else forms)
         self.body = self._bodies.update
         ahead = (*self._verifier.questions, *self._chain.questions, *questions_ahead(headers))
         client.gatherer.resolver.ask_ahead(ahead)
+
+    @property
+    def body_hash(self) -> bytes:
+        """SHA-256 of the body in relaxed form; b"" where nobody wanted it."""
+        return b"" if self._mistake is not None else self._bodies.digest("relaxed")
 
     def judge(self, trace: str) -> Begun[Evidence]:
         """The evidence, once the whole body was taken: at once if all is known, when patience ends at the latest."""

@@ -1,8 +1,13 @@
 """What is done with mail from elsewhere before it is spooled: evidence, rspamd's opinion, the decision, the fields."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 
+import msgspec
+
+from mxfleet.mail.arc_seal import seal
+from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mail.evidence import Evidence
 from mxfleet.mail.message import Headers
 from mxfleet.mail.spf.result import Spf
@@ -10,7 +15,7 @@ from mxfleet.mxd.decision import Decision, decide, is_senders_own
 from mxfleet.mxd.desk import Client, Desk
 from mxfleet.mxd.evidence import Begun, ClientEvidence, MessageEvidence
 from mxfleet.mxd.fields import marks
-from mxfleet.mxd.inspection import Arrived, Conclusion, Finding, Inspection
+from mxfleet.mxd.inspection import Arrived, Conclusion, Finding, Inspection, threads
 from mxfleet.mxd.rspamd import Rspamd, Spam
 from mxfleet.mxd.rules import Rules
 
@@ -27,9 +32,15 @@ class Examination(Inspection):
         spf: Begun[Spf],
         recipients: tuple[str, ...],
         rules: Rules,
+        seal: SigningKey | None = None,
     ) -> None:
-        """`known` is what was found out of the client, `spf` what is being found out of the sender."""
+        """`known` is what was found out of the client, `spf` what is being found out of the sender.
+
+        `seal` is the key that vouches for the message where it goes on (RFC 8617).
+        """
         super().__init__()
+        self._seal = seal
+        self._headers: Headers
         self._desk = desk
         self._client = client
         self._known = known
@@ -41,8 +52,10 @@ class Examination(Inspection):
 
     def header(self, headers: Headers) -> Headers:
         """Signatures are looked at as they came, forged fields of ours among them; those do not stay."""
-        self._evidence = MessageEvidence(self._known, self._sender, self._spf, headers)
-        return self._desk.author.clean(headers)
+        sealed = self._seal is not None
+        self._evidence = MessageEvidence(self._known, self._sender, self._spf, headers, sealed=sealed)
+        self._headers = self._desk.author.clean(headers)
+        return self._headers
 
     def body(self, piece: bytes) -> None:
         """See Inspection."""
@@ -51,7 +64,7 @@ class Examination(Inspection):
     def conclude(self, message: Arrived) -> Conclusion:
         """At once where all is known and nobody else is asked."""
         judged, rspamd = self._evidence.judge(message.trace), self._desk.rspamd
-        if rspamd is None and not isinstance(judged, asyncio.Task):
+        if rspamd is None and self._seal is None and not isinstance(judged, asyncio.Task):
             return self._decide(judged, None, message)
         return self._conclude_later(judged, rspamd, message)
 
@@ -62,7 +75,21 @@ class Examination(Inspection):
         if rspamd is not None:
             spam = await self._scan(rspamd, message)
         evidence = await judged if isinstance(judged, asyncio.Task) else judged
-        return self._decide(evidence, spam, message)
+        found = self._decide(evidence, spam, message)
+        if self._seal is None or found.refusal is not None:
+            return found
+        loop = asyncio.get_running_loop()
+        sealed = await loop.run_in_executor(threads, self._sealing, self._seal, evidence)
+        return msgspec.structs.replace(found, head=sealed + found.head)
+
+    def _sealing(self, key: SigningKey, evidence: Evidence) -> bytes:
+        """The ARC set for who gets it next; none where the chain that came could not be judged."""
+        arc, body_hash = evidence.arc, self._evidence.body_hash
+        if arc is None or arc.temporary or not body_hash:
+            return b""
+        results = evidence.results(self._desk.author.name)
+        now = int(time.time())
+        return seal(self._headers, results, arc.result, body_hash=body_hash, key=key, timestamp=now)
 
     async def _scan(self, rspamd: Rspamd, message: Arrived) -> Spam:
         if not rspamd.takes(message.size):

@@ -197,7 +197,8 @@ class Session(Carrier):
         if self._known is None or self._spf is None or self._rules is None:
             return None
         sender, names = str(mail.reverse_path or ""), tuple(map(str, recipients))
-        return Examination(self.desk, client, self._known, sender, self._spf, names, self._rules)
+        seal = self.desk.configuration.sealing_key(recipients)
+        return Examination(self.desk, client, self._known, sender, self._spf, names, self._rules, seal)
 
     def _data_chunk(self, event: events.DataChunk) -> None:
         transaction = self._transaction

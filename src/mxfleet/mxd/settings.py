@@ -98,11 +98,15 @@ class DkimSettings(Strict, frozen=True):
 
 
 class RetrySettings(Strict, frozen=True):
-    """`[retry]`: seconds; doubling from `first` to `longest`, given up after `lifetime`."""
+    """`[retry]`: seconds; doubling from `first` to `longest`, given up after `lifetime`.
+
+    The sender is told of a delay after `warning`, once; 0 is never.
+    """
 
     first: int = 300
     longest: int = 14_400
     lifetime: int = 432_000
+    warning: int = 14_400
 
 
 class DeliverySettings(Strict, frozen=True):

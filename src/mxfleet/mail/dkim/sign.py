@@ -46,21 +46,23 @@ class Signer:
         unsigned = (
             f" v=1; a={key.algorithm}; c=relaxed/relaxed; d={key.domain};\r\n"
             f"\ts={key.selector}; t={self._timestamp};\r\n"
-            f"\th={_fold_names(names)};\r\n"
+            f"\th={fold_names(names)};\r\n"
             f"\tbh={body_hash};\r\n"
             f"\tb="
         ).encode("ascii")
         # RFC 6376 §3.7: the field itself comes last, its b= empty, without the CRLF.
         octets = covered + relaxed_field(b"dkim-signature", unsigned).removesuffix(b"\r\n")
-        return b"DKIM-Signature:" + unsigned + _fold_base64(b64encode(key.sign(octets))) + b"\r\n"
+        return b"DKIM-Signature:" + unsigned + fold_base64(b64encode(key.sign(octets))) + b"\r\n"
 
 
-def _fold_base64(text: bytes) -> bytes:
+def fold_base64(text: bytes) -> bytes:
+    """In lines, each but the first after CRLF and a tab."""
     pieces = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
     return b"\r\n\t".join(pieces)
 
 
-def _fold_names(names: Sequence[str]) -> str:
+def fold_names(names: Sequence[str]) -> str:
+    """With colons between them, in lines."""
     lines = [""]
     for name in names:
         if len(lines[-1]) + len(name) >= _LINE:

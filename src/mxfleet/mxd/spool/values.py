@@ -20,7 +20,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `submitter` is the account that authenticated, empty for mail from elsewhere; `passed` says that the sender's
     domain was shown not to be forged (SPF or DMARC): only such mail, and submitted mail, may bounce. `rewritten` is
-    the reverse-path for recipients in domains that are not ours, where it is another one. `ret`, `envid`
+    the reverse-path for recipients in domains that are not ours, where it is another one. `notice` is 1 for a report
+    of ours to a sender, 2 for one to the postmaster about a report that could not be delivered. `ret`, `envid`
     and, by recipient as it is spooled, `notify` and `orcpt` are RFC 3461's parameters as they were said.
     """
 
@@ -37,6 +38,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message_id: str = ""
     passed: bool = False
     rewritten: str = ""
+    notice: int = 0
     ret: str = ""
     envid: str = ""
     notify: dict[str, str] = {}
