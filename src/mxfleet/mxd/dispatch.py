@@ -16,39 +16,17 @@ from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dialogue import Attempt
 from mxfleet.mxd.route import Router
 from mxfleet.mxd.security import Security
+from mxfleet.mxd.site import Site
 from mxfleet.mxd.spool.values import Lease
-from mxfleet.mxd.turns import Turns, Waiting
-from mxfleet.mxd.window import Window
+from mxfleet.mxd.turns import Waiting
+from mxfleet.mxd.wildcards import Wildcards
+from mxfleet.mxd.window import Pace, Window
 
 RECIPIENTS: Final = 100  # of one DATA (RFC 5321 §4.5.3.1.8: at least that many are taken)
 REMEMBERED: Final = 10_000  # domains whose destination is kept in mind
-
-
-class Site:
-    """One destination: the hosts that several domains may share."""
-
-    def __init__(self, key: str, window: Window) -> None:
-        self.key = key
-        self.window = window
-        self.turns = Turns()
-        self.running = 0
-
-    @property
-    def free(self) -> bool:
-        """Whether another attempt may begin now."""
-        return (
-            bool(self.turns) and self.running < self.window.limit and not self.window.pause(time.monotonic())
-        )
-
-    @property
-    def full(self) -> bool:
-        """Whether as much is here as it can use for now: what is running and as much again."""
-        return self.running + len(self.turns) >= 2 * self.window.limit or self.paused
-
-    @property
-    def paused(self) -> bool:
-        """Whether nobody there gives us a session."""
-        return self.window.pause(time.monotonic()) > 0
+SLOW: Final = 5.0  # seconds without an answer after which an attempt takes no place from other destinations
+HANGING: Final = 15.0  # seconds after which what waits for a destination that hangs is looked at again
+SLOWEST: Final = 10  # times as many attempts may be slow as run otherwise; more wait like all
 
 
 class Dispatcher:
@@ -63,10 +41,11 @@ class Dispatcher:
         self._clerk = Clerk(desk)
         self.deliverer = Deliverer(desk, router, security)
         self._most = desk.settings.delivery.attempts
-        self._per_site = desk.settings.delivery.per_destination
-        self._speaking: set[int] = (
-            set()
-        )  # attempts that have a slot, by their first delivery, until the answer
+        self._rules = Wildcards({rule.name: rule for rule in desk.settings.destination})
+        # Attempts until their answer, by their first delivery: those that have a slot, and those that are too slow.
+        self._speaking: dict[int, asyncio.TimerHandle] = {}
+        self._slow: dict[int, int] = {}  # with how many deliveries they hold
+        self._finding: set[int] = set()  # deliveries whose destination is being asked for
         self._called = False
         self.leases: dict[int, Lease] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -74,15 +53,18 @@ class Dispatcher:
         self._ready: deque[Site] = deque()  # those that have somebody waiting, in turn
         self._domains: dict[str, str] = {}
         self._senders: Counter[str] = Counter()
+        self._counted: set[int] = set()  # deliveries that count there
 
     @property
     def room(self) -> int:
-        """How many more leases are of use."""
-        return 2 * self._most - len(self.leases)
+        """How many more leases are of use; what hangs takes no room from what does not."""
+        hanging = sum(self._slow.values()) + min(len(self._finding), 2 * self._most)
+        return 2 * self._most - (len(self.leases) - hanging)
 
     def avoid(self) -> set[str]:
         """The domains whose destination has all that it may have."""
-        full = {key for key, site in self._sites.items() if site.full}
+        now = time.monotonic()
+        full = {key for key, site in self._sites.items() if site.full(now)}
         return {domain for domain, key in self._domains.items() if key in full} if full else set()
 
     def spare(self) -> set[str]:
@@ -103,13 +85,16 @@ class Dispatcher:
     def add(self, lease: Lease) -> None:
         """Take over a lease."""
         self.leases[lease.delivery] = lease
+        self._counted.add(lease.delivery)
         self._senders[lease.sender] += 1
         self._desk.counters.add("deliveries_running")
         place = self._router.configured(lease.domain, lease.hop)
         if place is not None:
             self._queue(Waiting(lease, place))
         else:
-            self._tasks[lease.delivery] = self._desk.run(self._find(lease))
+            self._finding.add(lease.delivery)
+            task = self._tasks[lease.delivery] = self._desk.run(self._find(lease))
+            task.add_done_callback(lambda _: self._finding.discard(lease.delivery))
 
     async def _find(self, lease: Lease) -> None:
         place = await self._router.place(lease.domain, lease.hop)
@@ -123,13 +108,12 @@ class Dispatcher:
         key = waiting.place.key
         site = self._sites.get(key)
         if site is None:
-            window = Window(self._per_site, float(self._desk.settings.retry.first))
-            site = self._sites[key] = Site(key, window)
+            site = self._sites[key] = self._site(waiting)
         if not waiting.lease.hop:
             self._domains.pop(waiting.lease.domain, None)
             self._domains[waiting.lease.domain] = key
-        if site.paused:  # left alone: back it goes, and costs nobody a slot
-            self._desk.run(self._put_back(waiting.lease, site.window.pause(time.monotonic())))
+        if site.is_closed(time.monotonic()):  # back it goes, and costs nobody a slot
+            self._desk.run(self._put_back(waiting.lease, site))
             return
         if not site.turns:
             self._ready.append(site)
@@ -138,23 +122,44 @@ class Dispatcher:
             self._called = True
             asyncio.get_running_loop().call_soon(self._begin)
 
+    def _site(self, waiting: Waiting) -> Site:
+        limits, rule = self._desk.settings.delivery, self._rules.get(waiting.lease.domain)
+        most = (rule.connections if rule else 0) or limits.per_destination
+        rate = (rule.per_minute if rule else 0.0) or limits.per_minute
+        window = Window(most, float(self._desk.settings.retry.first))
+        return Site(waiting.place.key, window, Pace(rate))
+
     def _begin(self) -> None:
         """Start what may be started, one for each destination in turn."""
-        self._called, idle = False, 0
+        self._called, idle, now = False, 0, time.monotonic()
         while self._ready and len(self._speaking) < self._most and idle < len(self._ready):
             site = self._ready.popleft()
-            if site.free:
+            if site.free(now):
                 idle = 0
-                self._start(site)
+                self._start(site, now)
             else:
                 idle += 1
+                self._wake(site, now)
             if site.turns:
                 self._ready.append(site)
 
-    def _start(self, site: Site) -> None:
+    def _wake(self, site: Site, now: float) -> None:
+        """Look again when the rate of a destination lets another begin."""
+        wait = site.pace.wait(now)
+        if wait and site.turns and not site.waking:
+            site.waking = True
+            asyncio.get_running_loop().call_later(wait, self._woken, site)
+
+    def _woken(self, site: Site) -> None:
+        site.waking = False
+        self._begin()
+
+    def _start(self, site: Site, now: float) -> None:
+        loop = asyncio.get_running_loop()
         batch = site.turns.pop(RECIPIENTS)
         site.running += 1
-        self._speaking.add(batch[0].lease.delivery)
+        site.pace.begin(now)
+        self._speaking[batch[0].lease.delivery] = loop.call_later(SLOW, self._hangs, site, batch)
         task = self._desk.run(self._try(site, batch))
         for waiting in batch:
             self._tasks[waiting.lease.delivery] = task
@@ -181,24 +186,51 @@ class Dispatcher:
             site.window.success()
             return
         site.window.failure(time.monotonic())
-        if site.paused:
+        if site.window.pause(time.monotonic()):
             self._desk.log.warning(
                 "destination left alone", destination=site.key, reply=str(attempt.answers[0].reply)
             )
-            for waiting in list(site.turns):
-                site.turns.remove(waiting.lease.delivery)
-                self._desk.run(self._put_back(waiting.lease, site.window.pause(time.monotonic())))
+            self._send_away(site)
 
-    async def _put_back(self, lease: Lease, seconds: float) -> None:
+    def _hangs(self, site: Site, batch: list[Waiting]) -> None:
+        """An attempt takes long: it keeps its slot at its destination, and leaves the common one to others."""
+        first = batch[0].lease.delivery
+        if first not in self._speaking:
+            return
+        if len(self._slow) >= SLOWEST * self._most:
+            later = asyncio.get_running_loop().call_later(SLOW, self._hangs, site, batch)
+            self._speaking[first] = later
+            return
+        del self._speaking[first]
+        self._slow[first] = len(batch)
+        for waiting in batch:
+            self._discount(waiting.lease)
+        site.slow += 1
+        if site.is_closed(time.monotonic()):
+            self._send_away(site)
+        self._begin()
+        self._changed()
+
+    def _send_away(self, site: Site) -> None:
+        for waiting in list(site.turns):
+            site.turns.remove(waiting.lease.delivery)
+            self._desk.run(self._put_back(waiting.lease, site))
+
+    async def _put_back(self, lease: Lease, site: Site) -> None:
+        seconds = site.window.pause(time.monotonic()) or HANGING
         with contextlib.suppress(SpoolError):
             await self._desk.spool.put_back(lease, time.time() + seconds)
         self._forget(lease)
         self._changed()
 
     def _free(self, site: Site, first: Lease) -> None:
-        if first.delivery in self._speaking:
-            self._speaking.remove(first.delivery)
+        timer = self._speaking.pop(first.delivery, None)
+        if timer is not None:
+            timer.cancel()
             site.running -= 1
+        elif self._slow.pop(first.delivery, None) is not None:
+            site.running -= 1
+            site.slow -= 1
 
     def _ended(self, site: Site, batch: list[Waiting]) -> None:
         self._free(site, batch[0].lease)
@@ -213,9 +245,15 @@ class Dispatcher:
         if self.leases.pop(lease.delivery, None) is None:
             return
         self._desk.counters.add("deliveries_running", -1)
-        self._senders[lease.sender] -= 1
-        if self._senders[lease.sender] <= 0:
-            del self._senders[lease.sender]
+        self._discount(lease)
+
+    def _discount(self, lease: Lease) -> None:
+        """It counts no longer for what its sender may have at once."""
+        if lease.delivery in self._counted:
+            self._counted.remove(lease.delivery)
+            self._senders[lease.sender] -= 1
+            if self._senders[lease.sender] <= 0:
+                del self._senders[lease.sender]
 
     def _tidy(self, site: Site) -> None:
         """What was learnt of a destination is kept while there is room to keep it."""

@@ -21,9 +21,12 @@ class DestinationSettings(Strict, frozen=True):
     """`[[destination]]`: another rule for a recipient domain, or for a next hop by its host name.
 
     `name` may begin with `*.` for everything below. `tls`: `none`, `opportunistic`, `encrypt` (any certificate),
-    `verify` (of an authority in `trust`, empty for the fleet's), `dane` (or not at all).
+    `verify` (of an authority in `trust`, empty for the fleet's), `dane` (or not at all); without it, as for others.
+    For a recipient domain also: at most so many `connections` at once, so many attempts `per_minute`; 0: as for others.
     """
 
     name: str
-    tls: Literal["none", "opportunistic", "encrypt", "verify", "dane"]
+    tls: Literal["", "none", "opportunistic", "encrypt", "verify", "dane"] = ""
     trust: str = ""
+    connections: int = 0
+    per_minute: float = 0.0

@@ -114,7 +114,8 @@ class DeliverySettings(Strict, frozen=True):
 
     `attempts` run at once, at most `per_destination` of them to one next hop; `resolver` is an address or
     `address:port` (empty: what resolv.conf says), also for evidence; `port` is that of MX hosts. A host that gives
-    no session is `set_aside` for that many seconds: others of the same domain are asked first.
+    no session is `set_aside` for that many seconds: others of the same domain are asked first. `per_minute` is how many
+    attempts may begin at one destination, 0 for any number; [[destination]] may say otherwise.
     """
 
     attempts: int = 100
@@ -123,6 +124,7 @@ class DeliverySettings(Strict, frozen=True):
     resolver: str = ""
     port: int = 25
     set_aside: float = 60.0
+    per_minute: float = 0.0
 
 
 class Settings(Strict, frozen=True):

@@ -259,6 +259,7 @@ class Sink(socketserver.ThreadingTCPServer):
         super().__init__(("0.0.0.0", 0), SinkSession)
         self.lmtp = lmtp
         self.hang = False  # accepts, then silence
+        self.patience = 30.0  # seconds of silence
         self.mute = False  # no answer to the message
         self.connections = 0
         self.messages: list[tuple[str, list[str], bytes]] = []
@@ -288,7 +289,7 @@ class SinkSession(socketserver.StreamRequestHandler):
             self.server.connections += 1
             self.server.news.notify_all()
         if self.server.hang:
-            time.sleep(30)
+            time.sleep(self.server.patience)
             return
         with contextlib.suppress(ConnectionError):
             self.talk()
