@@ -76,7 +76,7 @@ FLEET = Fleet(
             name="shop.test",
             recipients=("sales", "postmaster", "abuse"),
             route=_OFFICE,
-            aliases={"sales": ("sales", "carol@peer.test")},  # kept here, and forwarded
+            aliases={"sales": ("sales", "carol@peer.test"), "lost": ("nobody@peer.test",)},  # both forward
             separator="+",
         ),
         Domain(name="parked.test", parked=True),

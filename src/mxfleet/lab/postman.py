@@ -58,13 +58,13 @@ def read_maildir(job: Job) -> Job:
 
 
 def read_imap(job: Job) -> Job:
-    """Wait for the message whose Message-ID holds the token in the user's INBOX; its octets as Latin-1."""
+    """Wait for the message whose Message-ID (or another `header`) holds the token in the user's INBOX; as Latin-1."""
     end = time.monotonic() + job["wait"]
     with imaplib.IMAP4(job["host"], job["port"], timeout=job["wait"]) as client:
         client.login(job["user"], job["password"])
         while time.monotonic() < end:
             client.select("INBOX")
-            _, found = client.search(None, "HEADER", "Message-ID", job["token"])
+            _, found = client.search(None, "HEADER", job.get("header", "Message-ID"), job["token"])
             if numbers := (found[0] or b"").split():
                 _, parts = client.fetch(numbers[-1].decode(), "(BODY.PEEK[])")
                 client.store(numbers[-1].decode(), "+FLAGS", "\\Deleted")
