@@ -121,9 +121,9 @@ def append_line(root: Path, path: str, line: str) -> None:
 
 
 def mounted() -> list[Path]:
-    """Mount points of the lab on the host, deepest first."""
+    """Mount points of the lab on the host, deepest first; not LAYERS itself, which may be a disk of its own."""
     points = [Path(line.split()[1]) for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
-    return sorted((point for point in points if point.is_relative_to(LAYERS)), reverse=True)
+    return sorted((point for point in points if LAYERS in point.parents), reverse=True)
 
 
 def unmount(name: str) -> None:
