@@ -123,16 +123,20 @@ class Session(Carrier):
         if isinstance(found, Reply) or self._known is None:
             self._recipient(event, found)
         elif self._known.waiting and self._asks(directory.rules_of(event.mailbox)):
-            self.desk.run(self._rcpt_later(event, found, self._known))
+            self.desk.run(self._rcpt_later(event, found, self._known, self._known.waiting))
         else:
             self._recipient(event, self._screened(event, found, self._known))
 
     async def _rcpt_later(
-        self, event: events.RcptTo, found: tuple[Mailbox, ...], known: ClientEvidence
+        self,
+        event: events.RcptTo,
+        found: tuple[Mailbox, ...],
+        known: ClientEvidence,
+        waiting: list[asyncio.Task[object]],
     ) -> None:
-        """The client's name and lists decide, and nobody knows them yet."""
+        """The client's name and lists decide, and nobody knows them yet; they may, when this begins to run."""
         try:
-            await asyncio.wait(known.waiting)
+            await asyncio.wait(waiting)
             if self.engine.closed:
                 return
             self._recipient(event, self._screened(event, found, known))

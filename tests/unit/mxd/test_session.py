@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -284,6 +286,40 @@ async def test_the_end_waits_for_the_commit(bench: Bench) -> None:
     await asyncio.sleep(0)
     assert [line[:3] for line in bench.said().splitlines()] == ["250", "421"]
     assert bench.transport.closed
+
+
+class FakeKnown:
+    """What is known of a client: nothing yet, and all of it before anybody gets to wait for it."""
+
+    address = ip_address("192.0.2.7")
+    iprev = None
+    listings = ()
+    gatherer = SimpleNamespace(lists=("dnsbl.test",))
+
+    def __init__(self) -> None:
+        self.task = asyncio.get_running_loop().create_task(asyncio.sleep(0))
+
+    @property
+    def waiting(self) -> list[Any]:
+        return [] if self.task.done() else [self.task]
+
+    def greeted(self, _hello: str) -> None:
+        pass
+
+    def sent(self, _sender: str) -> None:
+        pass
+
+
+async def test_a_recipient_waits_for_lists_that_answer_at_that_moment(bench: Bench) -> None:
+    known = bench.session._known = FakeKnown()  # type: ignore[assignment]
+    await asyncio.sleep(0)  # the task has begun, and ends before one that is made now begins
+    assert (
+        bench.say(ENVELOPE[0], b"MAIL FROM:<carol@peer.test>\r\nRCPT TO:<alice@corp.test>\r\n").count("250 ")
+        == 2
+    )
+    await known.task
+    await settle(lambda: bench.transport.written)
+    assert bench.said().startswith("250 ")
 
 
 async def test_a_client_that_reads_no_replies_is_not_read_either(bench: Bench) -> None:
