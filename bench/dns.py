@@ -127,7 +127,7 @@ def _fleet(zones: int) -> Fleet:
         domains=tuple(replace(lab.domains[0], name=name, route=Lmtp("office.test", 24)) for name in names),
         zones=tuple(Zone(name=name, provider=provider) for name in names),
         policy=replace(
-            lab.policy, record_ttl=300, mta_sts="enforce", tls_reports=f"tls@{names[0]}",
+            lab.policy, record_ttl=300, reports="", mta_sts="enforce", tls_reports=f"tls@{names[0]}",
             keys=replace(lab.policy.keys, ttl=300),
         ),
     )  # fmt: skip

@@ -115,6 +115,8 @@ FLEET = Fleet(
     sending=Sending(trust=_RUN / "authority.pem"),
     policy=Policy(
         record_ttl=5,
+        reports="postmaster@corp.test",
+        tls_reports="postmaster@corp.test",
         dns_lists=("dnsbl.test",),
         rspamd=Rspamd(workers=1, memory=256 * 1024 * 1024, cache=16 * 1024 * 1024),
         workers=2,

@@ -34,8 +34,9 @@ def live_selector(case: Case) -> Iterator[str]:
             continue
         if change.after is None or change.after.value != change.before.value:
             key = live[change.record.name]
-            held = change.before.octets
-            if key.public.encode("ascii") in held:  # else the change mends what somebody broke
+            public = key.public.encode("ascii")
+            kept = change.after is not None and public in change.after.octets
+            if public in change.before.octets and not kept:  # else the change mends what somebody broke
                 yield f"selector {key.label} of {key.owner} is {key.state}: mail signed with it would fail"
 
 

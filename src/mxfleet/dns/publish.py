@@ -94,13 +94,14 @@ def apply_plan(
 ) -> int:
     """Make the plan true, zone by zone; returns the number of changes.
 
-    What is about to be written stands in the ledger before the zone is touched. Raises DnsError for values in
+    What is about to be written stands in the ledger before the zone is touched; guards judge by the ledger as it is
+    now, whatever the plan was made from. Raises DnsError for values in
     dispute, GuardRefused, PlanStale (also where the plan is not the one whose checksum was expected).
     """
     _refuse_other(planned.plan, expect)
     _refuse_disputed(planned.plan)
     observed = {zone: snapshot.records for zone, snapshot in planned.snapshots.items()}
-    refuse_unsafe(planned.plan, observed, planned.state, forced)
+    refuse_unsafe(planned.plan, observed, writer.state, forced)
     for number, zone in enumerate(planned.plan.zones, 1):
         told("changed", number, len(planned.plan.zones))
         ours = ours_in(planned.state, zone.zone)
