@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mxfleet.errors import LabError
 from mxfleet.keys.ledger import LEDGER, read_state
 from mxfleet.keys.state import KeyView
 from mxfleet.lab import guests, network
@@ -38,27 +39,37 @@ class Mail:
         self.post = post
         self.run = new_token()
         self.sent: list[str] = []
-        self.refused: list[str] = []
+        self.unsent: list[str] = []
         self.verdicts: dict[str, Authentication] = {}
+        self.sending = threading.Lock()
 
     def send(self, recipient: str = PEER_USER) -> str:
         """Submit one as a user would; its token."""
-        token = f"{self.run}-{len(self.sent) + len(self.refused):04}"
-        user = self.post.user
-        said = self.post.ask(
-            "office", "send", host=self.post.fleet.submission_hostname, port=587,
-            authority=self.post.authority_pem, password=self.post.passwords[user], sender=user,
-            recipient=recipient, message=compose(user, recipient, token),
-        )  # fmt: skip
-        (self.sent if said["code"] == 250 else self.refused).append(token)
+        with self.sending:
+            token = f"{self.run}-{len(self.sent) + len(self.unsent):04}"
+            taken = self._submit(recipient, token)
+            (self.sent if taken else self.unsent).append(token)
         return token
+
+    def _submit(self, recipient: str, token: str) -> bool:
+        """Whether it was accepted; a session that ends with the process that had it is tried again by any client."""
+        user = self.post.user
+        try:
+            said = self.post.ask(
+                "office", "send", host=self.post.fleet.submission_hostname, port=587,
+                authority=self.post.authority_pem, password=self.post.passwords[user], sender=user,
+                recipient=recipient, message=compose(user, recipient, token),
+            )  # fmt: skip
+        except LabError:
+            return False
+        return bool(said["code"] == 250)
 
     def collect(self) -> None:
         """Take what has arrived."""
         command = ["python3", "-c", TAKE, PEER_MAILDIR, self.run]
         for text in json.loads(guests.run("world", command, check=True).stdout):
             found = authentication(text.encode("latin-1"))
-            token = next(token for token in (*self.sent, *self.refused) if token in text)
+            token = next(token for token in (*self.sent, *self.unsent) if token in text)
             assert found is not None, text
             self.verdicts[token] = found
 
@@ -95,25 +106,28 @@ class Mail:
 
 
 class Held:
-    """Recipients at the peer that are told to come back later (450) until they are let go."""
+    """Recipients at the peer that are told to come back later (450), each for its time."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.since: dict[str, float] = {}
+        self.names: set[str] = set()
+        self.timers: list[threading.Timer] = []
+        self.telling = threading.Lock()
 
-    def hold(self, recipient: str) -> str:
-        """From now on."""
-        self.since[recipient] = time.monotonic()
-        self._tell()
+    def hold(self, recipient: str, seconds: float) -> str:
+        """From now on, and for so long."""
+        self._tell(self.names | {recipient})
+        self.timers.append(threading.Timer(seconds, lambda: self._tell(self.names - {recipient})))
+        self.timers[-1].start()
         return recipient
 
-    def let_go(self, recipient: str) -> None:
-        """Its mail is taken from now on."""
-        del self.since[recipient]
-        self._tell()
+    def _tell(self, names: set[str]) -> None:
+        with self.telling:
+            self.names = names
+            self._set()
 
-    def _tell(self) -> None:
-        lines = ", ".join(f"{{{name}=450 4.2.1 come back later}}" for name in self.since)
+    def _set(self) -> None:
+        lines = ", ".join(f"{{{name}=450 4.2.1 come back later}}" for name in self.names)
         setting = f"smtpd_recipient_restrictions=check_recipient_access inline:{{ {lines} }}"
         change = f"postconf -e '{setting}'" if lines else "postconf -X smtpd_recipient_restrictions"
         self.lab.inside("world", f"{change} && postfix reload 2>/dev/null")
@@ -126,6 +140,9 @@ def holding(lab: Lab) -> Iterator[Held]:
     try:
         yield held
     finally:
+        for timer in held.timers:
+            timer.cancel()
+            timer.join()
         lab.inside("world", "postconf -X smtpd_recipient_restrictions; postfix reload 2>/dev/null")
 
 
