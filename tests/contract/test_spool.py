@@ -201,6 +201,8 @@ async def test_claim_gives_no_domain_more_than_its_share(spool: Spool) -> None:
 async def test_leases_of_a_dead_owner_can_be_given_up(spool: Spool) -> None:
     await put(spool, "t1")
     (lease,) = await take(spool)
+    assert await spool.items(200.0, 10, Selection(owner="somebody else")) == ()
+    assert [item.trace for item in await spool.items(200.0, 10, Selection(owner="courier"))] == ["t1"]
     assert await spool.release("somebody else", 201.0) == 0
     assert await spool.release("courier", 201.0) == 1
     assert await spool.record(lease, all_of(lease), 0.0) is False

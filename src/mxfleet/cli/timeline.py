@@ -74,6 +74,22 @@ def sentence(fields: Fields) -> str:
             return f"given up for <{fields.get('recipient')}>{_at(fields)}: {fields.get('reply')}"
         case "bounced":
             return f"its sender is told, by {fields.get('bounce')}"
+        case "TLS failed, trying without":
+            place = f"{fields.get('host')} [{fields.get('address')}]"
+            return f"TLS with {place} failed: {fields.get('reason')}; tried again without TLS, which nothing there requires"
+        case "would be refused":
+            policy, host = fields.get("policy"), fields.get("host")
+            return (
+                f"{policy} would have kept it from {host}: {fields.get('reason')}; "
+                "delivered all the same, for the policy is only being tried out"
+            )
+        case "abandoned behind the final dot":
+            return "the exchange was stopped before the answer to the whole message came: it may arrive twice"
+        case "interrupted":
+            to = ", ".join(f"<{recipient}>" for recipient in fields.get("recipients", ()))
+            return (
+                f"the node went down while it was being sent to {to}: it is sent again, and may arrive twice"
+            )
         case event:
             left_out = ("event", "trace", "time", "level", "process")
             rest = {name: value for name, value in fields.items() if name not in left_out}
@@ -95,8 +111,20 @@ def _found(fields: Fields) -> str:
 def _at(fields: Fields) -> str:
     if not fields.get("host"):
         return ""
-    tls = f", {fields['tls']}" if fields.get("tls") else ", without TLS"
-    return f" at {fields['host']} [{fields.get('address', '')}{tls}], attempt {fields.get('attempt')}"
+    facts = [fields["address"]] if fields.get("address") else []
+    if tls := _tls(fields):
+        facts.append(tls)
+    place = f" [{', '.join(facts)}]" if facts else ""
+    return f" at {fields['host']}{place}, attempt {fields.get('attempt')}"
+
+
+def _tls(fields: Fields) -> str:
+    """How the connection was secured; nothing where none came about."""
+    if not fields.get("tls"):
+        return "" if fields.get("stage") in ("greeting", "starttls") else "without TLS"
+    cipher = f" with {fields['cipher']}" if fields.get("cipher") else ""
+    by = f", required by {fields['policy']}" if fields.get("policy") else ""
+    return f"{fields['tls']}{cipher}{by}, verified by {fields.get('verified') or 'nobody'}"
 
 
 def _doubt(fields: Fields) -> str:

@@ -17,12 +17,14 @@ from mxfleet.mxd.policies import Policies
 from mxfleet.mxd.resolver import Resolver, RoutingResolver
 from mxfleet.mxd.route import Router
 from mxfleet.mxd.security import Security
+from mxfleet.mxd.spool.values import Selection
 
 LEASE: Final = 30.0  # seconds after which another may take over what we hold
 BATCH: Final = 100
 NAP: Final = 60.0  # seconds without being woken after which it looks anyway
 DRAIN: Final = 20.0  # seconds that attempts under way get to finish
 POLICIES: Final = "mta-sts.json"  # beside the spool
+INTERRUPTED: Final = 1000  # deliveries named after a crash; no more are ever leased
 SWEEP: Final = 7200.0  # seconds after which a half-received body belongs to nobody
 
 
@@ -61,7 +63,7 @@ class Courier:
     async def run(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
         """Deliver until told to stop."""
         loop = asyncio.get_running_loop()
-        await self._spool.release(self._owner, time.time())  # what an earlier life held
+        await self._take_up()
         await self._admin.open()
         loop.add_reader(self._wake, self._woken)
         ready.set()
@@ -80,6 +82,16 @@ class Courier:
             await self._drain()
             heart.cancel()
             fresh.cancel()
+
+    async def _take_up(self) -> None:
+        """What an earlier life had leased when it ended without a word: its answers were not seen (RFC 1047)."""
+        now = time.time()
+        for item in await self._spool.items(now, INTERRUPTED, Selection(owner=self._owner)):
+            self._desk.counters.add("doubtful", len(item.recipients))
+            self._desk.log.warning(
+                "interrupted", trace=item.trace, domain=item.domain, recipients=list(item.recipients)
+            )
+        await self._spool.release(self._owner, now)
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mxfleet.cli import timeline, trace
 
 LINES: dict[str, list[dict[str, Any]]] = {
@@ -39,9 +41,53 @@ def test_events_of_all_nodes_are_one_story_in_order_of_time() -> None:
     )
     assert (
         words[2]
-        == "given up for <c@peer.test> at mx.peer.test [192.0.2.9, TLSv1.3], attempt 2: 550 5.1.1 who?"
+        == "given up for <c@peer.test> at mx.peer.test [192.0.2.9, TLSv1.3, verified by nobody], attempt 2: 550 5.1.1 who?"
     )
     assert words[3] == "its sender is told, by t2"
+
+
+HOST = {"recipient": "c@b.test", "host": "mx.b.test", "attempt": 1, "reply": "250 2.0.0 kept"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"event": "delivered", "address": "192.0.2.9", "tls": "TLSv1.3", "cipher": "TLS_A", "policy": "DANE",
+             "verified": "TLSA 3 1 1 of mx.b.test", "stage": "message"},
+            ("delivered to <c@b.test> at mx.b.test [192.0.2.9, TLSv1.3 with TLS_A, required by DANE, "
+            "verified by TLSA 3 1 1 of mx.b.test], attempt 1: 250 2.0.0 kept"),
+        ),
+        (
+            {"event": "deferred", "address": "192.0.2.9", "stage": "greeting", "reply": "451 4.4.1 No connection"},
+            "<c@b.test> must wait at mx.b.test [192.0.2.9], attempt 1: 451 4.4.1 No connection; tried again later",
+        ),
+        (
+            {"event": "deferred", "stage": "greeting", "reply": "451 4.4.3 Nobody knows", "policy": "DANE"},
+            "<c@b.test> must wait at mx.b.test, attempt 1: 451 4.4.3 Nobody knows; tried again later",
+        ),
+        (
+            {"event": "TLS failed, trying without", "address": "192.0.2.9", "reason": "the handshake failed"},
+            ("TLS with mx.b.test [192.0.2.9] failed: the handshake failed; tried again without TLS, "
+            "which nothing there requires"),
+        ),
+        (
+            {"event": "would be refused", "policy": "MTA-STS testing", "reason": "certificate has expired"},
+            ("MTA-STS testing would have kept it from mx.b.test: certificate has expired; delivered all the same, "
+            "for the policy is only being tried out"),
+        ),
+        (
+            {"event": "interrupted", "recipients": ["c@b.test"]},
+            "the node went down while it was being sent to <c@b.test>: it is sent again, and may arrive twice",
+        ),
+        (
+            {"event": "abandoned behind the final dot"},
+            "the exchange was stopped before the answer to the whole message came: it may arrive twice",
+        ),
+    ],
+)  # fmt: skip
+def test_what_became_of_tls_and_of_an_answer_is_told(fields: dict[str, Any], words: str) -> None:
+    assert timeline.sentence(HOST | fields) == words
 
 
 def test_the_script_finds_all_lines_of_what_one_word_leads_to_and_of_its_bounce(tmp_path: Path) -> None:

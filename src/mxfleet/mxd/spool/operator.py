@@ -28,7 +28,10 @@ def where(selection: Selection) -> tuple[str, dict[str, object]]:
         )
     if selection.held is not None:
         parts.append("held = :held")
+    if selection.owner:
+        parts.append("owner = :owner")
     values = {
+        "owner": selection.owner,
         "domain": selection.domain,
         "trace": selection.trace,
         "sender": selection.sender,

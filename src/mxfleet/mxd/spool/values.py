@@ -115,6 +115,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     sender: str = ""
     recipient: str = ""
     held: bool | None = None
+    owner: str = ""  # who holds the lease
 
 
 class Changed(msgspec.Struct, frozen=True):
