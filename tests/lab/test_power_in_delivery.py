@@ -6,7 +6,7 @@ import re
 from mxfleet.lab.letters import Post, compose, new_token
 from tests.lab.running import Lab
 
-LETTERS = 20
+LETTERS = 12
 MAILDIR = "/var/mail/peer/dave/Maildir"
 GONE = 120  # seconds for booting, claiming anew and delivering
 
@@ -16,7 +16,7 @@ def test_nothing_is_lost_and_what_came_twice_had_no_answer(lab: Lab, post: Post)
     lab.inside("world", f"rm -rf {MAILDIR}")
     hosts = lab.inside("office", "cat /etc/hosts")
     lab.inside(
-        "world", "postconf -e smtpd_delay_reject=yes 'smtpd_end_of_data_restrictions=sleep 2'; postfix reload"
+        "world", "postconf -e smtpd_delay_reject=yes 'smtpd_end_of_data_restrictions=sleep 15'; postfix reload"
     )
     try:
         lab.inside(
