@@ -16,7 +16,8 @@ def test_nothing_is_lost_and_what_came_twice_had_no_answer(lab: Lab, post: Post)
     lab.inside("world", f"rm -rf {MAILDIR}")
     hosts = lab.inside("office", "cat /etc/hosts")
     lab.inside(
-        "world", "postconf -e smtpd_delay_reject=yes 'smtpd_end_of_data_restrictions=sleep 15'; postfix reload"
+        "world",
+        "postconf -e smtpd_delay_reject=yes 'smtpd_end_of_data_restrictions=sleep 15'; postfix reload",
     )
     try:
         lab.inside(

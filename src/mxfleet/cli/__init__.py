@@ -16,6 +16,7 @@ NOUNS: dict[str, str] = {
     "status": "what runs where, who holds the service address, what waits in which queue",
     "queue": "what waits on all nodes; hold, release, retry, delete, re-route it",
     "trace": "the life of a message over all nodes, as one timeline",
+    "probe": "speak with a mail host as the exchange would, and say what hinders mail",
     "dns": "plan and apply the mail records",
     "dkim": "mint, list, rotate and withdraw signing keys",
     "tend": "take each key's next step where it may be taken; for a timer",

@@ -28,11 +28,11 @@ def chosen(fleet: Fleet, only: str) -> list[Node]:
     return nodes
 
 
-def ask_all(fleet: Fleet, nodes: Sequence[Node], script: str) -> list[Answer]:
+def ask_all(fleet: Fleet, nodes: Sequence[Node], script: str, seconds: float = 15) -> list[Answer]:
     """Run a shell script as root on each, side by side; the answers in the order of the nodes."""
     from mxfleet.cli.status import ask_by_ssh
 
-    ask = ask_by_ssh(fleet)
+    ask = ask_by_ssh(fleet, seconds)
     with ThreadPoolExecutor(len(nodes)) as pool:
         said = list(pool.map(lambda node: ask(node, script), nodes))
     return [Answer(node.name, text, problem) for node, (text, problem) in zip(nodes, said, strict=True)]

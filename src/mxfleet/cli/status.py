@@ -43,8 +43,8 @@ def status(
     return 1 if troubles else 0
 
 
-def ask_by_ssh(fleet: Fleet) -> Ask:
-    """Runs a script on a node by ssh and sudo; a node that is slow counts as unreachable."""
+def ask_by_ssh(fleet: Fleet, seconds: float = SECONDS) -> Ask:
+    """Runs a script on a node by ssh and sudo; a node that is slower than `seconds` counts as unreachable."""
     from mxfleet.doctor.outside import is_open
     from mxfleet.render.session import ssh
 
@@ -56,10 +56,10 @@ def ask_by_ssh(fleet: Fleet) -> Ask:
         command = [*ssh(fleet, node), "sudo -n sh -s"]
         try:
             done = subprocess.run(
-                command, input=script, capture_output=True, text=True, timeout=SECONDS, check=False
+                command, input=script, capture_output=True, text=True, timeout=seconds, check=False
             )
         except subprocess.TimeoutExpired:
-            return "", f"no answer within {SECONDS} s"
+            return "", f"no answer within {seconds:.0f} s"
         if done.returncode != 0:
             words = done.stderr.strip().splitlines() or [f"ssh ended with {done.returncode}"]
             return "", words[-1].removeprefix("ssh: ")

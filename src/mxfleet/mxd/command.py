@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from mxfleet.errors import MxfleetError, ServiceError
-from mxfleet.mxd import asking, queue_command, settings
+from mxfleet.mxd import asking, probe_command, queue_command, settings
 from mxfleet.mxd.digest import digest
 from mxfleet.mxd.settings import Settings
 
@@ -181,5 +181,6 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(verb=signing)
     verb = verbs.add_parser("digest", help="the digest that a process started now would have")
     verb.set_defaults(verb=print_digest)
+    probe_command.add(verbs.add_parser("probe", help="what a mail host looks like from here, as JSON"))
     queue_command.add(verbs.add_parser("queue", help="what waits, and what is to become of it"))
     return parser

@@ -73,7 +73,7 @@ def desire(fleet: Fleet, node: Node, signing: Signing, inputs: Inputs, resolve: 
 def packages(fleet: Fleet) -> dict[str, tuple[str, ...]]:
     """Debian packages by role."""
     found = {
-        "base": ("ca-certificates", "iproute2", "netbase", "openssh-server", "python3", "sudo"),
+        "base": ("ca-certificates", "iproute2", "netbase", "openssh-server", "python3", "sudo", "tcpdump"),
         "firewall": ("nftables",),
         "resolver": ("unbound",),
         "backup": ("restic",),
