@@ -52,7 +52,7 @@ def measure(arguments: argparse.Namespace) -> report.Result:
         raise BenchError(f"{arguments.directory} is {kind}: no disk, nothing durable", hint="--directory")
     say("senders: a thousand domains and keys; a minute the first time")
     made = senders.ready(senders.cache_directory())
-    rounds, seconds, warm = (1, 2.0, 1.0) if arguments.quick else (arguments.rounds, 6.0, 2.0)
+    rounds, seconds, warm = (1, 2.0, 1.0) if arguments.quick else (arguments.rounds, 6.0, 3.0)
     with ExitStack() as life:
         directory = Path(
             life.enter_context(tempfile.TemporaryDirectory(prefix="mxfleet-bench-", dir=arguments.directory))

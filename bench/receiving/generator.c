@@ -35,7 +35,7 @@
 #include <unistd.h>
 
 enum state { WAITING, CONNECTING, GREETING, HELLO, STARTTLS, HANDSHAKE, MAIL, RCPT, DATA, BODY, RESET, QUIT, IDLE };
-enum { SOURCES = 250, OPENING = 100, REPLY = 2048, WARM_LIMIT = 30 };
+enum { SOURCES = 250, OPENING = 100, REPLY = 2048, WARM_LIMIT = 60 };
 
 struct message { const char *sender, *octets; size_t sender_length, length; };
 struct part { const char *octets; size_t length; };

@@ -127,7 +127,10 @@ def _cell(bench: Bench, row: Row, number: int, *, ours: bool) -> Cell:
     directory.chmod(0o755)
     server = bench.exchange(directory, authenticated=row.authenticated) if ours else bench.postfix(directory)
     try:
-        cell, total = _run(bench, row, number, server)
+        try:
+            cell, total = _run(bench, row, number, server)
+        except BenchError as error:
+            raise BenchError(f"{row.name}, {server.name}: {error}") from error
         kept = server.kept()
         if kept != total:
             raise BenchError(f"{server.name} keeps {kept} messages of {total} that it accepted")

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -70,15 +70,16 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
     return tuple(choice.found.values())
 
 
-def _domains(connection: sqlite3.Connection) -> list[str]:
-    """The domains that have deliveries, by steps through the index: its cost is theirs, not the queue's."""
+def _domains(connection: sqlite3.Connection) -> Iterator[str]:
+    """The domains that have deliveries, by steps through the index, no more of them than are wanted."""
     rows = connection.execute(
         "WITH RECURSIVE step(domain) AS (SELECT min(domain) FROM delivery UNION ALL"
         " SELECT (SELECT min(domain) FROM delivery WHERE domain > step.domain) FROM step"
         " WHERE step.domain IS NOT NULL LIMIT ?) SELECT domain FROM step WHERE domain IS NOT NULL",
         (DOMAINS,),
     )
-    return [domain for (domain,) in rows]
+    for (domain,) in rows:
+        yield domain
 
 
 def _of_domain(connection: sqlite3.Connection, domain: str, wish: Wish) -> list[tuple[int, str, str]]:

@@ -10,7 +10,7 @@ from mxfleet.errors import SpoolError
 VERSION = 2
 APPLICATION = 0x6D786401  # "mxd\1" in the file header, so that file(1) and we know our own
 BUSY = 10.0  # seconds that an opening or a statement waits for another process
-PAGE = 16_384  # octets of a page in a new spool: a body of 50 kB is written in 7 system calls instead of 26
+PAGE = 8_192  # octets of a page in a new spool: half the system calls for a body; more would make small commits large
 LOG = 16_777_216  # octets of the write-ahead log at which it is written into the file
 CHUNKS = 65_536  # a chunk's row id is message * CHUNKS + number: one tree, no second index
 
