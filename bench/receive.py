@@ -1,12 +1,13 @@
 """`python -m bench.receive [--quick] [--json]`: our exchange against Debian's Postfix, receiving.
 
 Both accept durably and hold, in pairs A B A B in the same run; then memory, then `kill -9` under load. About
-15 minutes, 3 with --quick (which keeps nothing). Needs root and the Debian packages that it names when they are
+20 minutes, 3 with --quick (which keeps nothing). Needs root and the Debian packages that it names when they are
 missing. Results: docs/measured/receive.md, receive.png, receive.jsonl.
 """
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, help="where the PNG goes; default docs/measured/receive.png")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"), help="on the disk to measure")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whatever was started ends all the same
     try:
         result = measure(arguments)
         if not arguments.quick and not arguments.rows:
@@ -52,7 +54,7 @@ def measure(arguments: argparse.Namespace) -> report.Result:
         raise BenchError(f"{arguments.directory} is {kind}: no disk, nothing durable", hint="--directory")
     say("senders: a thousand domains and keys; a minute the first time")
     made = senders.ready(senders.cache_directory())
-    rounds, seconds, warm = (1, 2.0, 1.0) if arguments.quick else (arguments.rounds, 6.0, 3.0)
+    rounds, seconds, warm = (1, 2.0, 1.0) if arguments.quick else (arguments.rounds, 6.0, 5.0)
     with ExitStack() as life:
         directory = Path(
             life.enter_context(tempfile.TemporaryDirectory(prefix="mxfleet-bench-", dir=arguments.directory))
