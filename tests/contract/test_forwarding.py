@@ -25,7 +25,7 @@ ZONES = {
     "a.test": zone_text("a.test", '@ TXT "v=spf1 ip4:127.0.0.1 -all"', POLICY),
     "forged.test": zone_text("forged.test", '@ TXT "v=spf1 ip4:192.0.2.1 ?all"', POLICY),
 }
-KEYS = "a key of reverse-paths that nobody guesses\n"
+KEYS = "a-key-of-reverse-paths-that-nobody-guesses\n"
 
 
 def made_sink(*, lmtp: bool) -> Iterator[Sink]:

@@ -55,8 +55,8 @@ class Relay:
 class Forwarding:
     """Aliases may lead to other domains: the reverse-path is rewritten into `domain`, so that SPF passes (SRS).
 
-    `domain` is one of the fleet's own; its bounces find their way back for `days`. `keys` is the secret, a key a
-    line: the first signs, all are recognised, so that it can be changed without losing a bounce.
+    `domain` is one of the fleet's own; its bounces find their way back for `days`. `keys` is the secret, keys
+    with a space between them: the first signs, all are recognised, so that it can be changed without losing a bounce.
     """
 
     domain: str

@@ -26,9 +26,8 @@ class Forwarding(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, settings: ForwardingSettings, keys: bytes) -> "Forwarding":
-        """With the content of the key file, a key a line; raises SrsError for keys that could be guessed."""
-        lines = tuple(line.strip() for line in keys.splitlines() if line.strip())
-        return cls(Rewriter(settings.domain, lines, settings.days))
+        """With the content of the key file, white space between keys; raises SrsError for keys that could be guessed."""
+        return cls(Rewriter(settings.domain, tuple(keys.split()), settings.days))
 
     def rewritten(self, sender: ReversePath, now: float) -> ReversePath | Reply:
         """The reverse-path under which mail goes on, or why it cannot."""

@@ -40,7 +40,7 @@ class RelaySettings(Strict, frozen=True):
 class ForwardingSettings(Strict, frozen=True):
     """`[forwarding]`: the reverse-path of mail that goes on to another domain is rewritten into `domain` (SRS).
 
-    `keys` is a file with a key a line: the first signs, all are recognised for `days`. The domain's RSA key in
+    `keys` is a file of keys, white space between them: the first signs, all are recognised for `days`. The domain's RSA key in
     [[dkim]] also makes the ARC seals.
     """
 

@@ -92,7 +92,7 @@ def forward_alone(settings: dict[str, Any], _: Path) -> None:
     settings["domain"][0] |= {"aliases": {"info": ["carol@peer.test"]}}
 
 
-def forwarding(settings: dict[str, Any], directory: Path, key: str = "a key that nobody guesses") -> None:
+def forwarding(settings: dict[str, Any], directory: Path, key: str = "a-key-that-nobody-guesses") -> None:
     (directory / "srs").write_text(f"{key}\n")
     settings["forwarding"] = {"domain": "corp.test", "keys": str(directory / "srs")}
 

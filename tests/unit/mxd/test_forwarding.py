@@ -20,7 +20,7 @@ from mxfleet.mxd.routing_settings import ForwardingSettings
 from mxfleet.mxd.wildcards import Wildcards
 
 NOW = 1_800_000_000.0
-KEYS = b"the first key, long enough\nthe second key, long enough\n"
+KEYS = b"the-first-key-long-enough the-second-key-long-enough\n"
 CAROL, SENDER = parse_mailbox("carol@peer.test"), parse_mailbox("Dave.X@a.test")
 DIRECTORY = Directory(
     Wildcards(
@@ -82,9 +82,9 @@ def test_a_bounce_for_one_of_ours_goes_to_who_is_behind_the_address() -> None:
 def test_a_changed_key_still_recognises_what_the_old_one_signed() -> None:
     given = reverse_path(DIRECTORY, FORWARDING, SENDER, (CAROL,), NOW)
     new = ForwardingSettings(domain="corp.test", keys="")
-    changed = Forwarding.of(new, b"a newer key, just as long\n" + KEYS)
+    changed = Forwarding.of(new, b"a-newer-key-just-as-long\n" + KEYS)
     assert changed.returned(parse_mailbox(given), None, NOW) == SENDER
-    dropped = Forwarding.of(new, b"a newer key, just as long\n")
+    dropped = Forwarding.of(new, b"a-newer-key-just-as-long\n")
     assert dropped.returned(parse_mailbox(given), None, NOW) == NOT_REWRITTEN_HERE
 
 
