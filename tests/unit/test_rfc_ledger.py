@@ -67,3 +67,14 @@ def test_every_rfc_that_the_protocol_layer_names_has_a_row() -> None:
         }
         unknown |= {number: str(path.relative_to(ROOT)) for number in numbers - known}
     assert unknown == {}, "add a row to docs/rfc.md for each"
+
+
+RECEIVING = {
+    *{1870, 2034, 2920, 3030, 3207, 3461, 3463, 4616, 4954, 5321, 5322, 6152, 6531, 8314},
+    *{5782, 6376, 7208, 8301, 8463, 8601, 8617, 9989},
+}
+
+
+def test_everything_that_receiving_is_built_of_has_a_row_that_is_not_no() -> None:
+    states = {row.number: row.state for row in rows()}
+    assert {number: states.get(number) for number in RECEIVING if states.get(number) in (None, "not")} == {}
