@@ -2,9 +2,10 @@
 
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,7 +21,7 @@ class Double:
     """What a test holds: the account, the clock, the counts, and which fault comes next.
 
     Faults: `lost answer` (carried out, then the connection closed), `500 before` (nothing done), `429` (once, with
-    Retry-After), each consumed by the next request that writes, or reads where `reads` says so.
+    Retry-After), `slow page` (carried out, and answered `slowness` seconds later), each consumed by the next request that writes, or reads where `reads` says so.
     """
 
     account: Account
@@ -30,6 +31,7 @@ class Double:
     read_faults: deque[str] = field(default_factory=deque)
     requests: list[str] = field(default_factory=list)
     address: str = ""
+    slowness: float = 0.5
     _sent: deque[float] = field(default_factory=deque)
     _blocked_until: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -67,9 +69,16 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         with self.double.lock:
-            self._answer(method, parts.path, query, body)
+            late = self._answer(method, parts.path, query, body)
+        if late is not None:
+            time.sleep(self.double.slowness)
+            with suppress(OSError):  # nobody waits any more
+                self._send(200, *late)
 
-    def _answer(self, method: str, path: str, query: dict[str, str], body: Json) -> None:
+    def _answer(
+        self, method: str, path: str, query: dict[str, str], body: Json
+    ) -> tuple[Json, dict[str, str]] | None:
+        """Answers, unless the answer is to come late: then it is returned."""
         double = self.double
         double.requests.append(f"{method} {path}")
         faults = double.read_faults if method == "GET" else double.faults
@@ -92,7 +101,9 @@ class Handler(BaseHTTPRequestHandler):
             if fault == "lost answer":
                 self.close_connection = True
                 self.connection.close()
-                return
+                return None
+            if fault == "slow page":
+                return answer, headers
             self._send(200, answer, headers)
         except Refusal as refusal:
             if refusal.status == 429:
@@ -103,6 +114,7 @@ class Handler(BaseHTTPRequestHandler):
                 "result": None,
             }
             self._send(refusal.status, error, headers)
+        return None
 
     def _send(self, status: int, answer: Json, headers: dict[str, str]) -> None:
         content = json.dumps(answer).encode()

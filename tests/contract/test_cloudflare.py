@@ -116,6 +116,18 @@ def test_a_service_that_stays_broken_is_given_up_with_a_sentence(
         provider.read(ZONE, ())
 
 
+def test_a_page_that_comes_too_late_is_asked_for_again_and_a_late_answer_doubles_nothing(
+    provider: CloudflareProvider, double: Double
+) -> None:
+    provider.client = provider.client.with_options(timeout=0.25)
+    double.slowness = 1.0
+    double.read_faults.append("slow page")
+    provider.read(ZONE, ())
+    double.faults.append("slow page")
+    apply(provider, *many(5))
+    assert len(held(double)) == 5
+
+
 def test_a_storm_of_429_is_waited_out_as_long_as_it_says(
     provider: CloudflareProvider, double: Double, clock: Clock
 ) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mxfleet.dns.authority import Ask, Sight, Sought, ask_server, everywhere, observe
 from mxfleet.dns.desired import zone_of
-from mxfleet.dns.families import selector_name
-from mxfleet.dns.lookup import Authority, authorities, enclosing_zone, lookup_for
+from mxfleet.dns.families import home_of, selector_name
+from mxfleet.dns.lookup import Authority, Lookup, authorities, enclosing_zone, is_delegated, lookup_for
 from mxfleet.fleet.model import Fleet
 from mxfleet.keys.dkim import record_text
 from mxfleet.keys.facts import Moved
@@ -51,12 +51,12 @@ def activate_visible(
     it was published and hold a remembered "does not exist". Keys whose zone is not ours are asked for too.
     `rewritten` are names of records that had to be written again: keys that sign already are waited for there.
     """
-    places = places_of(fleet, (key.owner for key in _waiting(fleet, writer.state, rewritten)))
+    places = places_of(fleet, (home_of(key) for key in _waiting(fleet, writer.state, rewritten)))
     end, active, again = monotonic() + patience, list[KeyView](), frozenset(rewritten)
     while True:
         waiting = []
         for key in _waiting(fleet, writer.state, again):
-            place = places[key.owner]
+            place = places[home_of(key)]
             sights = observe(_sought(place, key), place.servers, ask)
             if not everywhere(sights):
                 waiting.append((key, sights))
@@ -79,7 +79,7 @@ def _waits(state: State, key: KeyView, zones: Collection[str], rewritten: Collec
     """Whether to look for the key: published, visible as a first key, minted where others publish, or rewritten."""
     match key.state:
         case KeyState.MINTED:
-            return zone_of(key.owner, zones) is None
+            return zone_of(home_of(key), zones) is None
         case KeyState.PUBLISHED:
             return True
         case KeyState.VISIBLE:
@@ -105,16 +105,27 @@ def _sought(place: Place, key: KeyView) -> Sought:
     return Sought(place.zone, selector_name(key.owner, key.label), record_text(key.algorithm, key.public))
 
 
-def places_of(fleet: Fleet, domains: Iterable[str]) -> dict[str, Place]:
-    """Domain → its zone and that zone's servers; each zone is asked for once."""
+def places_of(fleet: Fleet, names: Iterable[str]) -> dict[str, Place]:
+    """Name → the zone that it lies in and that zone's servers; each zone is asked for once."""
     zones = {zone.name: zone for zone in fleet.zones}
     found: dict[str, Place] = {}
     places: dict[str, Place] = {}
-    for domain in dict.fromkeys(domains):
-        ours = zone_of(domain, zones)
+    for name in dict.fromkeys(names):
+        ours = zone_of(name, zones)
         lookup = lookup_for(fleet, zones[ours] if ours else None)
-        zone = ours or enclosing_zone(domain, lookup)
+        zone = ours or _elsewhere(name, lookup)
         if zone not in found:
             found[zone] = Place(zone, authorities(zone, lookup))
-        places[domain] = found[zone]
+        places[name] = found[zone]
     return places
+
+
+def _elsewhere(name: str, lookup: Lookup) -> str:
+    """The zone of a name that is none of ours: that above it, unless `_domainkey` is delegated by itself.
+
+    Of `_domainkey` no resolver is asked before it is known to be there: what it remembers of a name that does not
+    exist holds for all selectors below it (RFC 8020).
+    """
+    domain = name.removeprefix("_domainkey.")
+    zone = enclosing_zone(domain, lookup)
+    return name if domain != name and is_delegated(name, authorities(zone, lookup)) else zone

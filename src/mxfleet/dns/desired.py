@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from mxfleet.dns.families import Family, selector_name
+from mxfleet.dns.families import Family, home_of, selector_name
 from mxfleet.dns.records import address, by_name, mx, pointer, txt
 from mxfleet.dns.transport_records import transport_records
 from mxfleet.dns.wanted import Wanted
@@ -48,7 +48,7 @@ def all_wanted(fleet: Fleet, state: State) -> Iterator[Wanted]:
         yield from _parked(fleet, domain) if domain.parked else _mail_domain(fleet, domain)
     domains, zones = {domain.name for domain in fleet.domains}, {zone.name for zone in fleet.zones}
     for key in state.dkim():  # also of a domain that left the fleet, until its last mail is judged
-        if key.owner in domains or zone_of(key.owner, zones):
+        if key.owner in domains or zone_of(home_of(key), zones):
             yield from _dkim(fleet, key)
 
 

@@ -11,8 +11,9 @@ from functools import cached_property
 
 from mxfleet.dns.records import Record
 from mxfleet.fleet.model import Fleet
+from mxfleet.keys.lifecycle import Material
 from mxfleet.keys.needs import server_names
-from mxfleet.keys.state import State
+from mxfleet.keys.state import KeyView, State
 
 
 class Family(StrEnum):
@@ -127,6 +128,11 @@ def tlsa_name(host: str) -> str:
 def challenge_name(host: str) -> str:
     """Where a certificate authority looks for the proof that a name is ours (RFC 8555 §8.4)."""
     return f"_acme-challenge.{host}"
+
+
+def home_of(key: KeyView) -> str:
+    """The name whose zone holds the key's record: `_domainkey` of a domain may be delegated by itself."""
+    return f"_domainkey.{key.owner}" if key.material is Material.DKIM else key.owner
 
 
 def family_of(record: Record, names: OurNames) -> Family | None:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mxfleet.dns.activation import Place, places_of
 from mxfleet.dns.authority import THREADS, Ask, Sight, Sought, Verdict, ask_server, everywhere, look
-from mxfleet.dns.families import selector_name, tlsa_name
+from mxfleet.dns.families import home_of, selector_name, tlsa_name
 from mxfleet.errors import DnsError
 from mxfleet.fleet.model import Fleet
 from mxfleet.keys.dkim import REVOKED_TEXT, record_text
@@ -28,10 +28,10 @@ def dissent(fleet: Fleet, state: State, ask: Ask = ask_server) -> Dissent:
     keys = [key for key in kept if key not in unbound]
     places, found = _places(fleet, keys)
     questions = [
-        (key, sought(places[key.owner], key), authority)
+        (key, sought(places[home_of(key)], key), authority)
         for key in keys
-        if key.owner in places
-        for authority in places[key.owner].servers
+        if home_of(key) in places
+        for authority in places[home_of(key)].servers
     ]
     with ThreadPoolExecutor(THREADS) as pool:
         sights = list(pool.map(lambda question: look(question[1], question[2], ask), questions))
@@ -52,18 +52,19 @@ def sought(place: Place, key: KeyView) -> Sought:
 
 
 def _places(fleet: Fleet, keys: Iterable[KeyView]) -> tuple[dict[str, Place], Dissent]:
-    """The servers of each domain, and for keys whose servers cannot be found the reason."""
+    """The servers of each key's home, and for keys whose servers cannot be found the reason."""
     places: dict[str, Place] = {}
     found: Dissent = {}
     reasons: dict[str, str] = {}
     for key in keys:
-        if key.owner not in places and key.owner not in reasons:
+        home = home_of(key)
+        if home not in places and home not in reasons:
             try:
-                places |= places_of(fleet, [key.owner])
+                places |= places_of(fleet, [home])
             except DnsError as error:
-                reasons[key.owner] = error.message
-        if key.owner in reasons:
-            found[key.id] = (reasons[key.owner],)
+                reasons[home] = error.message
+        if home in reasons:
+            found[key.id] = (reasons[home],)
     return places, found
 
 

@@ -1,7 +1,7 @@
 """Which servers are authoritative for a zone: those named by its parent and by itself, on all their addresses."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,6 +87,11 @@ def authorities(zone: str, lookup: Lookup) -> tuple[Authority, ...]:
             raise DnsError(f"{name}, a name server of zone {zone}, has no address")
         found += [Authority(name, address, lookup.port) for address in addresses]
     return tuple(found)
+
+
+def is_delegated(name: str, servers: Iterable[Authority]) -> bool:
+    """Whether the servers of the zone above refer to others for this name; asked directly, never of a resolver."""
+    return any(_ask_for(name, "NS", server.address, server.port) for server in servers)
 
 
 def enclosing_zone(name: str, lookup: Lookup) -> str:

@@ -143,16 +143,20 @@ def accounts(fleet: Fleet) -> Iterator[Problem]:
 
 
 def zones(fleet: Fleet) -> Iterator[Problem]:
-    """Every domain and host name lies in a zone, where zones are given at all."""
+    """Every domain and host name lies in a zone, where zones are given at all.
+
+    Of a domain whose owner keeps its zone, `_domainkey` may be a zone of its own that he delegated.
+    """
     yield from twice("zone", [zone.name for zone in fleet.zones])
     if not fleet.zones:
         return
     zone_names = {zone.name for zone in fleet.zones}
-    for name in [*(domain.name for domain in fleet.domains), *all_hostnames(fleet)]:
+    kept = [domain.name for domain in fleet.domains if f"_domainkey.{domain.name}" not in zone_names]
+    for name in [*kept, *all_hostnames(fleet)]:
         if not any(name == zone or name.endswith(f".{zone}") for zone in zone_names):
             yield (
                 f"{name} is in none of the fleet's zones",
-                f"add a Zone, or leave zones empty; zones: {', '.join(sorted(zone_names))}",
+                f"add a Zone, or _domainkey.DOMAIN alone, or leave zones empty; zones: {', '.join(sorted(zone_names))}",
             )
 
 
