@@ -35,7 +35,13 @@ ZONES = {
         '_dmarc.mild TXT "v=DMARC1; p=quarantine"',
         f"big TXT {BIG}",
     ),
-    "lists.test": zone_text("lists.test", "9.0.0.127.dnsbl A 127.0.0.2", "1.0.0.127.sick A 127.255.255.254"),
+    "lists.test": zone_text(
+        "lists.test",
+        "2.0.0.127.dnsbl A 127.0.0.2",
+        "9.0.0.127.dnsbl A 127.0.0.2",
+        "2.0.0.127.sick A 127.255.255.254",
+        "*.all A 127.0.0.2",
+    ),
     "0.0.127.in-addr.arpa": zone_text("0.0.127.in-addr.arpa", "1 PTR mail.peer.test.")
     .replace("ns1 A 127.0.0.1\nns1 AAAA ::1\n", "")
     .replace("NS ns1", "NS ns1.peer.test."),
@@ -65,11 +71,16 @@ def exchange(
     domain = made.settings["domain"][0]
     domain["route"]["port"] = sink.port
     made.settings["delivery"] = {"resolver": names}
-    made.settings["evidence"] = {"list": [{"zone": "dnsbl.lists.test"}, {"zone": "sick.lists.test"}]}
+    made.settings["evidence"] = {
+        "list": [{"zone": f"{name}.lists.test"} for name in ("dnsbl", "sick", "all", "gone")]
+    }
     strict = {**domain, "name": "strict.test", "policy": {"quarantine": "reject"}}
-    made.settings["domain"].append(strict)
+    grey = {**domain, "name": "grey.test", "policy": {"greylist": "on"}}
+    made.settings["domain"] += [strict, grey]
+    made.settings["greylist"] = {"delay": 1.5, "window": 600.0}
     try:
         made.start()
+        made.wait(lambda: len(made.log("DNS list not used")) == 3)
         yield made
     finally:
         code = made.stop()
@@ -141,7 +152,7 @@ def test_one_octet_of_the_body_changed(exchange: Service, sink: Sink) -> None:
     assert code == 250  # SPF still proves the author's domain
     found = results(arrived(sink, text)[0])
     assert (found.verdict("dkim"), found.verdict("spf"), found.verdict("dmarc")) == ("fail", "pass", "pass")
-    code, text = send(exchange, raw, client="127.0.0.2")
+    code, text = send(exchange, raw, client="127.0.0.6")
     assert code == 550
     assert text.startswith("5.7.26 DMARC: peer.test asks to refuse")
     trace = text.rpartition("(")[2].rstrip(")")
@@ -150,14 +161,14 @@ def test_one_octet_of_the_body_changed(exchange: Service, sink: Sink) -> None:
 
 
 def test_a_forged_from_is_refused(exchange: Service) -> None:
-    code, text = send(exchange, message(), sender="mallory@other.test", client="127.0.0.2")
+    code, text = send(exchange, message(), sender="mallory@other.test", client="127.0.0.6")
     assert (code, text[:13]) == (550, "5.7.26 DMARC:")
 
 
 def test_a_wrong_address_is_told_in_the_header_where_the_signature_holds(
     exchange: Service, sink: Sink
 ) -> None:
-    code, text = send(exchange, signed(message()), client="127.0.0.2")
+    code, text = send(exchange, signed(message()), client="127.0.0.6")
     assert code == 250
     headers, _ = arrived(sink, text)
     found = results(headers)
@@ -206,6 +217,36 @@ def test_fields_that_pretend_to_be_ours_do_not_stay(exchange: Service, sink: Sin
     assert len(headers.all("Received-SPF")) == 1
     assert not headers.all("X-Spam") + headers.all("X-Quarantine")
     assert body == split_message(raw)[1]
+
+
+def test_lists_that_are_dead_or_list_everybody_are_not_used_and_the_log_says_so_once(
+    exchange: Service,
+) -> None:
+    assert send(exchange, signed(message()))[0] == 250
+    said = {line["list"]: line["reason"] for line in exchange.log("DNS list not used")}
+    assert len(exchange.log("DNS list not used")) == 3
+    assert said == {
+        "sick.lists.test": "sick.lists.test does not list 127.0.0.2: sick.lists.test says 127.255.255.254:"
+        " asked through a public resolver, which it does not answer",
+        "all.lists.test": "all.lists.test lists 127.0.0.1: it lists everything",
+        "gone.lists.test": "gone.lists.test does not list 127.0.0.2: it is empty or gone",
+    }
+
+
+def test_mail_that_nobody_answers_for_is_greylisted_where_the_domain_wants_it(
+    exchange: Service, sink: Sink
+) -> None:
+    raw = b"From: x@mild.peer.test\r\nSubject: grey\r\n\r\nhello\r\n"
+    code, text = send(exchange, raw, sender="x@mild.peer.test", recipient="alice@grey.test")
+    assert (code, text[:26]) == (451, "4.7.1 Greylisted: try agai")
+    assert (
+        send(exchange, signed(message()), recipient="alice@grey.test")[0] == 250
+    )  # its author's domain does
+    assert send(exchange, raw, sender="x@mild.peer.test")[0] == 250  # another domain does not want it
+    exchange.wait(
+        lambda: send(exchange, raw, sender="x@mild.peer.test", recipient="alice@grey.test")[0] == 250
+    )
+    assert [line["greylisted"] > 0 for line in exchange.log("refused") if "greylisted" in line]
 
 
 def test_a_listed_client_is_refused_before_the_message(exchange: Service) -> None:

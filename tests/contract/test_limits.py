@@ -6,12 +6,13 @@ import smtplib
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.mxd.conftest import PASSWORD, Service, Workshop, make_service
+from tests.unit.mxd.conftest import PASSWORD, Service, Sink, Workshop, make_service
+from tests.unit.mxd.conftest import make_sink as make_sink
 from tests.unit.mxd.conftest import workshop as workshop
 
 
@@ -144,3 +145,39 @@ def test_messages_beyond_the_memory_of_a_process_are_refused_and_the_rest_goes_o
         assert late.mail("a@peer.test")[0] == 250
         assert late.rcpt("alice@corp.test")[0] == 250
         assert late.docmd("DATA")[0] == 354  # there is room again
+
+
+def test_the_next_hop_is_asked_about_whom_the_lists_do_not_know(
+    node: Service, make_sink: Callable[..., Sink]
+) -> None:
+    host = make_sink()
+    host.replies["RCPT TO:<nobody@corp.test>"] = "550 5.1.1 nobody of that name"
+    domain = node.settings["domain"][0]
+    domain |= {"recipients": [], "call_ahead": True}
+    domain["route"]["port"] = host.port
+    node.settings["service"] |= {"postmaster": "", "workers": 1}
+    node.settings["call_ahead"] = {"positive": 0.5, "negative": 0.5, "timeout": 5.0}
+    node.start()
+    with smtplib.SMTP("127.0.0.1", node.ports["smtp"]) as session:
+        session.ehlo("c")
+        session.mail("carol@peer.test")
+        assert session.rcpt("nobody@corp.test") == (550, b"5.1.1 No such mailbox here")
+        assert session.rcpt("alice@corp.test")[0] == 250
+        assert session.rcpt("alice@corp.test")[0] == 250
+        assert session.data(b"Subject: asked ahead\r\n\r\nhello\r\n")[0] == 250
+    _, recipients, _ = host.wait_for(b"asked ahead")
+    assert recipients == ["RCPT TO:<alice@corp.test>"]
+    assert len(host.messages) == 1  # a probe sends none
+    host.replies["RCPT"] = "421 4.3.2 closing"  # ends the connection that was kept
+    host.shutdown()
+    host.server_close()
+    time.sleep(0.6)  # what is known is too old
+
+    def answers() -> tuple[int, int]:
+        with smtplib.SMTP("127.0.0.1", node.ports["smtp"]) as session:
+            session.ehlo("c")
+            session.mail("carol@peer.test")
+            return session.rcpt("alice@corp.test")[0], session.rcpt("new@corp.test")[0]
+
+    node.wait(lambda: answers() == (250, 451))
+    assert len(node.log("next hop cannot be asked")) == 1

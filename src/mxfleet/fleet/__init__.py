@@ -25,7 +25,7 @@ from mxfleet.fleet.model import (
     ZoneFile,
 )
 from mxfleet.fleet.policy import KeyPeriods, Policy, Retry
-from mxfleet.fleet.receiving import Receiving, Rspamd
+from mxfleet.fleet.receiving import CallAhead, Greylist, Receiving, Rspamd
 from mxfleet.fleet.routes import Forwarding, Lmtp, Relay, Route, Smtp
 from mxfleet.fleet.secrets import EnvSecret, FileSecret, Secret, SecretReference
 from mxfleet.fleet.sending import Destination, Sending
@@ -37,6 +37,7 @@ __all__ = [
     "Address4",
     "Address6",
     "Backup",
+    "CallAhead",
     "Cloudflare",
     "Destination",
     "Domain",
@@ -44,6 +45,7 @@ __all__ = [
     "FileSecret",
     "Fleet",
     "Forwarding",
+    "Greylist",
     "KeyPeriods",
     "Limits",
     "Lmtp",

@@ -109,7 +109,7 @@ def domains(fleet: Fleet) -> Iterator[Problem]:
                 f"domain {domain.name} has no route: its mail would go nowhere",
                 "give it route=Lmtp(...) or Smtp(...), or parked=True",
             )
-        if not (domain.recipients or domain.aliases or domain.catch_all):
+        if not (domain.recipients or domain.aliases or domain.catch_all or domain.call_ahead):
             yield (
                 f"domain {domain.name} has no recipients: all its mail would be refused",
                 "list its local parts, or say parked=True",

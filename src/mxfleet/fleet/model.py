@@ -59,7 +59,8 @@ class Domain:
     `aliases` are further local parts with whom they stand for: local parts here, or addresses anywhere (mail for
     elsewhere is forwarded). `catch_all` gets what is for nobody else; after `separator`, e.g. `+`, a local part may
     have a detail (alice+lists is alice). With `subdomains` all names below are as this one; with `rewrite_to` it is
-    another name of that domain, and has no recipients of its own.
+    another name of that domain, and has no recipients of its own. With `call_ahead` the next hop is asked whether it
+    takes mail for who is not listed.
 
     A parked domain has neither: it publishes that it neither sends nor receives (RFC 7505, `-all`, reject).
     `also_send` are SPF terms for who else sends in its name, e.g. `include:_spf.example.net`. `receiving`, where
@@ -74,6 +75,7 @@ class Domain:
     separator: str = ""
     subdomains: bool = False
     rewrite_to: str = ""
+    call_ahead: bool = False
     parked: bool = False
     also_send: tuple[str, ...] = ()
     receiving: Receiving | None = None

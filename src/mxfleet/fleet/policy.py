@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from mxfleet.fleet.limits import Limits
-from mxfleet.fleet.receiving import Receiving, Rspamd
+from mxfleet.fleet.receiving import CallAhead, Greylist, Receiving, Rspamd
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -41,7 +41,8 @@ class Policy:
     `mta_sts` is `none`, `testing` or `enforce` (RFC 8461): its policy must be served by HTTPS before it is announced.
     `evidence` has SPF, DKIM, DMARC and ARC of mail from elsewhere looked at, `receiving` says what that leads to;
     `dns_lists` are the zones of lists whose entries are refused as well, `rspamd` is who judges content, None for
-    nobody. Without evidence none of them is asked. `limits` are what one client may have.
+    nobody. Without evidence none of them is asked. `limits` are what one client may have; `greylist` and
+    `call_ahead` hold where `receiving` and domains say so.
     """
 
     message_size: int = 50 * 1024 * 1024
@@ -58,6 +59,8 @@ class Policy:
     receiving: Receiving = field(default_factory=Receiving)
     rspamd: Rspamd | None = field(default_factory=Rspamd)
     limits: Limits = field(default_factory=Limits)
+    greylist: Greylist = field(default_factory=Greylist)
+    call_ahead: CallAhead = field(default_factory=CallAhead)
     retry: Retry = field(default_factory=Retry)
     keys: KeyPeriods = field(default_factory=KeyPeriods)
 

@@ -14,7 +14,8 @@ class Receiving:
     what was found). `quarantine` (`mark` or `reject`) is what becomes of mail whose author's domain asks for that
     (RFC 9989 §4.7), `temporary` (`defer` or `mark`) of mail about whose author DNS says nothing for now. Mail from
     `exempt_networks` is never refused for what is found out about it; mail of `exempt_authors`, domains, not
-    because of DMARC; `sealers` are domains whose ARC seals outweigh a failure of DMARC.
+    because of DMARC; `sealers` are domains whose ARC seals outweigh a failure of DMARC. With `greylist` `on`, mail
+    that no author's domain answers for (DMARC) has to come again.
     """
 
     dmarc: str = "enforce"
@@ -24,6 +25,7 @@ class Receiving:
     lists: str = "enforce"
     rspamd: str = "enforce"
     temporary: str = "defer"
+    greylist: str = "off"
     exempt_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     exempt_authors: tuple[str, ...] = ()
     sealers: tuple[str, ...] = ()
@@ -47,6 +49,36 @@ class Rspamd:
     cache: int = 256 * MEBIBYTE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greylist:
+    """How long who is greylisted has to wait, in seconds; for whom, says `Receiving.greylist`.
+
+    Who comes for the first time comes again after `delay` and within `window`, and is known then as long as it comes
+    every `lifetime`. It is told by its network, its reverse-path (`sender`: its `domain`, or the whole `address`), and the
+    domain of the recipient.
+    """
+
+    delay: float = 300.0
+    window: float = 172_800.0
+    lifetime: float = 3_110_400.0
+    sender: str = "domain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAhead:
+    """How long the next hop's answers hold, in seconds, for domains with `call_ahead`.
+
+    Where it does not answer within `timeout`, who was known within `stale` still is; other recipients are
+    `unreachable`: `defer` or `accept`.
+    """
+
+    positive: float = 86_400.0
+    negative: float = 3600.0
+    stale: float = 604_800.0
+    timeout: float = 15.0
+    unreachable: str = "defer"
+
+
 VALUES = {
     "dmarc": ("enforce", "mark"),
     "quarantine": ("mark", "reject"),
@@ -55,5 +87,6 @@ VALUES = {
     "lists": ("enforce", "mark"),
     "rspamd": ("enforce", "mark"),
     "temporary": ("defer", "mark"),
+    "greylist": ("on", "off"),
 }
 """What each word of Receiving may be."""

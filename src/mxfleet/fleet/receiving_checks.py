@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mxfleet.fleet.limits_checks import wrong_limits
 from mxfleet.fleet.model import Fleet
 from mxfleet.fleet.names import Problem, is_hostname
-from mxfleet.fleet.receiving import MEBIBYTE, VALUES, Receiving, Rspamd
+from mxfleet.fleet.receiving import MEBIBYTE, VALUES, Greylist, Receiving, Rspamd
 
 MOST_SCORE = 1000.0
 LEAST_MEMORY = 256 * MEBIBYTE
@@ -38,6 +38,8 @@ def receiving(fleet: Fleet) -> Iterator[Problem]:
     if fleet.policy.dns_lists and not fleet.policy.evidence:
         yield "policy.dns_lists are never asked, since policy.evidence is off", "take one of them away"
     yield from wrong_limits(fleet.policy.limits)
+    yield from _greylist(fleet.policy.greylist)
+    yield from _call_ahead(fleet)
     if fleet.policy.rspamd is not None:
         yield from _rspamd(fleet.policy.rspamd)
 
@@ -59,6 +61,31 @@ def _rules(rules: Receiving, where: str) -> Iterator[Problem]:
             yield (
                 f"{where}.exempt_networks has {network}: nothing would ever be refused",
                 "name the networks you trust",
+            )
+
+
+def _greylist(greylist: Greylist) -> Iterator[Problem]:
+    if greylist.sender not in ("domain", "address"):
+        yield f"policy.greylist.sender {greylist.sender!r} is not domain or address", "see docs/operating.md"
+    if not 0 < greylist.delay < greylist.window < greylist.lifetime:
+        periods = f"delay {greylist.delay:g}, window {greylist.window:g} and lifetime {greylist.lifetime:g}"
+        yield f"policy.greylist: {periods} are not in order", "0 < delay < window < lifetime"
+
+
+def _call_ahead(fleet: Fleet) -> Iterator[Problem]:
+    given = fleet.policy.call_ahead
+    if given.unreachable not in ("defer", "accept"):
+        yield (
+            f"policy.call_ahead.unreachable {given.unreachable!r} is not defer or accept",
+            "see docs/operating.md",
+        )
+    if not 1 <= given.timeout <= 60:
+        yield f"policy.call_ahead.timeout {given.timeout:g} is not 1 to 60 s", "clients wait for the answer"
+    for domain in fleet.domains:
+        if domain.call_ahead and (domain.parked or domain.rewrite_to or domain.catch_all):
+            yield (
+                f"domain {domain.name} has call_ahead, and nobody is left to ask the next hop about",
+                "take call_ahead away",
             )
 
 

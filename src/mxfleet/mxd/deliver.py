@@ -10,14 +10,18 @@ from mxfleet.errors import AddressError
 from mxfleet.mail.address import Mailbox, parse_mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.sending_tls import Rule
+from mxfleet.mail.smtp.delivery import RecipientResult
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dialogue import Attempt, Dialogue, Letter, same_for_all
 from mxfleet.mxd.reaching import in_turn
 from mxfleet.mxd.route import LOOP, NO_HOST, Hop, Place, Router, Unroutable
 from mxfleet.mxd.security import Security
-from mxfleet.mxd.spool.values import Lease, StoredMessage
+from mxfleet.mxd.spool.values import Envelope, Lease, StoredMessage
 
 BAD_ADDRESS: Final = Reply(553, "5.1.3", "Not an address")
+NOTHING: Final = StoredMessage(
+    0, Envelope(trace="call-ahead", sender="", received=0.0, expires=0.0), b"", b"", 0
+)
 HOSTS: Final = 5  # addresses tried in one attempt (RFC 5321 §5.1: at least two)
 
 
@@ -44,7 +48,15 @@ class Deliverer:
             return same_for_all([Mailbox(address, "") for address in addresses], BAD_ADDRESS)
         place = place or await self._router.place(first.domain, first.hop)
         message = first.message if place.ours else _going_on(first.message)
-        letter, domains = Letter(message, recipients), [lease.domain for lease in leases]
+        return await self._try(place, Letter(message, recipients), [lease.domain for lease in leases])
+
+    async def probe(self, mailbox: Mailbox) -> RecipientResult:
+        """Ask the next hop of a domain of ours whether it takes mail for a mailbox; nothing is sent. As `attempt`."""
+        place = await self._router.place(mailbox.domain)
+        found = await self._try(place, Letter(NOTHING, (mailbox,), probe=True), [mailbox.domain])
+        return found.answers[0]
+
+    async def _try(self, place: Place, letter: Letter, domains: Sequence[str]) -> Attempt:
         undecided: list[Attempt] = []
         tried = 0
         async for hop, left, rule in self._places(place, letter, domains, undecided):
@@ -59,7 +71,7 @@ class Deliverer:
             self._learn(hop, undecided[-1])
             if tried >= HOSTS:
                 break
-        return _best(undecided) if undecided else same_for_all(recipients, NO_HOST)
+        return _best(undecided) if undecided else same_for_all(letter.recipients, NO_HOST)
 
     async def close(self) -> None:
         """Let go of all connections; no attempt is running any more."""

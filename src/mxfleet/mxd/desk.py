@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 
 import msgspec
 
@@ -10,15 +11,18 @@ from mxfleet.mail.smtp.events import TlsInfo
 from mxfleet.mail.smtp.limits import ServerConfig, ServerLimits, Service
 from mxfleet.mxd.accounts import Account
 from mxfleet.mxd.admission import Admission
+from mxfleet.mxd.call_ahead import CallAhead
 from mxfleet.mxd.configuration import Configuration
 from mxfleet.mxd.counters import Row
 from mxfleet.mxd.evidence import Gatherer
 from mxfleet.mxd.fields import Author
+from mxfleet.mxd.greylist_store import Greylist
 from mxfleet.mxd.memory import Memory
 from mxfleet.mxd.observe import Log
 from mxfleet.mxd.outage import Outage
 from mxfleet.mxd.resolver import Resolver
 from mxfleet.mxd.rspamd import Rspamd
+from mxfleet.mxd.rules import Rules
 from mxfleet.mxd.shared_table import SharedTables
 from mxfleet.mxd.shares import Shares
 from mxfleet.mxd.spool.protocol import Spool
@@ -49,6 +53,7 @@ class Desk:
         shares: Shares | None = None,
     ) -> None:
         """`process` is this process's number, from 1; 0 is the courier. Without `shares` it counts for itself."""
+        self._first = process == 1  # it tells what all of them see
         self.configuration = configuration
         self.settings = configuration.settings
         self.spool = spool
@@ -62,6 +67,8 @@ class Desk:
         self.author = Author(self.settings.service, self.settings.node.hostname)
         self.gatherer = self._gatherer()
         self.rspamd = self._rspamd()
+        self.greylist = self._greylist()
+        self.call_ahead: CallAhead | None = None  # a worker's; see AskingAhead
         self.closing = False
         self.committed_at = float("-inf")  # monotonic time of the last commit that was seen to succeed
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,7 +82,18 @@ class Desk:
         if evidence is None:
             return None
         resolver = Resolver(self.settings.delivery.resolver)
-        return Gatherer(evidence, resolver, self.author.name, time.time, self.log)
+        return Gatherer(evidence, resolver, self.author.name, time.time, self.log, tells=self._first)
+
+    def _greylist(self) -> Greylist | None:
+        settings = self.settings
+        if self.gatherer is None or all(rules.settings.greylist == "off" for rules in self._all_rules()):
+            return None
+        path = Path(settings.paths.spool).with_name("greylist.sqlite")
+        return Greylist(path, settings.greylist, time.time, self.log)
+
+    def _all_rules(self) -> list[Rules]:
+        directory = self.configuration.directory
+        return [directory.common, *directory.rules.values()]
 
     def _rspamd(self) -> Rspamd | None:
         rspamd = self.settings.rspamd
@@ -87,6 +105,8 @@ class Desk:
         """Let go of what this process has opened for all its sessions."""
         if self.gatherer is not None:
             await self.gatherer.resolver.close()
+        if self.greylist is not None:
+            self.greylist.close()
 
     def run(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Run something that a session must not wait for; kept alive and looked after until it ends."""

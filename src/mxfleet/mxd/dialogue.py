@@ -54,10 +54,18 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """What is to be sent: one message to some recipients."""
+    """What is to be sent: one message to some recipients; a `probe` only asks about them."""
 
     message: StoredMessage
     recipients: tuple[Mailbox, ...]
+    probe: bool = False
+
+    @property
+    def transaction(self) -> Transaction:
+        """What the next host is told; for a probe, only whom it would take mail for (RFC 5321 §4.5.5: from `<>`)."""
+        if self.probe:
+            return Transaction(None, self.recipients, probe=True)
+        return transaction_of(self.message, self.recipients)
 
     @property
     def trace(self) -> str:
@@ -186,7 +194,7 @@ class Dialogue:
                         reply = sending_tls.failure(rule, hop.host, problem)
                         return same_for_all(recipients, reply, stage="starttls")
                 case Ready():
-                    connection.engine.send(transaction_of(letter.message, recipients))
+                    connection.engine.send(letter.transaction)
                 case BodyWanted():
                     async for piece in self._octets(letter.message):
                         await connection.body(piece)

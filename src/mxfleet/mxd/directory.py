@@ -28,6 +28,7 @@ class Directory(msgspec.Struct, frozen=True):
     postmaster: tuple[Mailbox, ...] = ()
     rules: Wildcards[Rules] = msgspec.field(default_factory=lambda: Wildcards[Rules]({}))
     common: Rules = COMMON
+    asked: Wildcards[bool] = msgspec.field(default_factory=lambda: Wildcards[bool]({}))
 
     @classmethod
     def of(cls, settings: Settings) -> "Directory":
@@ -52,7 +53,8 @@ class Directory(msgspec.Struct, frozen=True):
             found = _destinations(mailbox, names)
             if not found and mailbox.is_postmaster:
                 found = (mailbox,)
-        return cls(names, found, Wildcards(rules), common)
+        asked = {name: True for domain in settings.domain if domain.call_ahead for name in _called(domain)}
+        return cls(names, found, Wildcards(rules), common, Wildcards(asked))
 
     @classmethod
     def listing(cls, domains: Mapping[str, frozenset[str]], postmaster: Mailbox | None = None) -> "Directory":
@@ -81,6 +83,13 @@ class Directory(msgspec.Struct, frozen=True):
             if key == POSTMASTER:
                 return self.postmaster
         return _destinations(mailbox, self.names)
+
+    def to_be_asked_about(self, mailbox: Mailbox) -> Mailbox | None:
+        """The mailbox about which the next hop of its domain is to be asked, where the lists here do not know it."""
+        names = self.names.get(mailbox.domain)
+        if names is not None and names.rewrite_to:
+            mailbox = Mailbox(mailbox.local, names.rewrite_to)
+        return mailbox if self.asked.get(mailbox.domain) else None
 
     def forwards(self) -> Iterator[Mailbox]:
         """Targets of aliases that are in domains of others."""

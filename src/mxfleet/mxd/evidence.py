@@ -21,6 +21,7 @@ from mxfleet.mail.message import Headers
 from mxfleet.mail.questions import Questions, without_mapping
 from mxfleet.mail.spf.check import check_helo, check_mail_from
 from mxfleet.mail.spf.result import Identity, Spf
+from mxfleet.mxd.list_health import ListHealth
 from mxfleet.mxd.observe import Log
 from mxfleet.mxd.receiving_settings import EvidenceSettings
 from mxfleet.mxd.resolver import Resolver
@@ -42,14 +43,29 @@ class Gatherer:
         receiver: str,
         clock: Callable[[], float],
         log: Log,
+        *,
+        tells: bool = True,
     ) -> None:
-        """`receiver` is our name in SPF's explanations, `clock` seconds since 1970."""
+        """`receiver` is our name in SPF's explanations, `clock` seconds since 1970.
+
+        `tells`: this process says in the log what becomes of DNS lists.
+        """
         self.resolver = resolver
-        self.lists = tuple(DnsList(each.zone, each.meanings) for each in settings.list)
+        lists = [DnsList(each.zone, each.meanings) for each in settings.list]
+        self.health = ListHealth(lists, log if tells else None)
         self.receiver = receiver
         self.now = clock
         self._patience = settings.timeout
         self._log = log
+
+    @property
+    def lists(self) -> tuple[DnsList, ...]:
+        """The DNS lists that may be used now."""
+        return self.health.usable
+
+    async def watch_lists(self) -> None:
+        """Look at the DNS lists now and then, for ever."""
+        await self.health.watch(self.resolver.run)
 
     def begin(self, check: Questions[Verdict], instead: Verdict, **about: object) -> Begun[Verdict]:
         """Begin a check that ends, with its own kind of temporary error, when patience does.

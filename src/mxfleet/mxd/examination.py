@@ -11,6 +11,7 @@ from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mail.evidence import Evidence
 from mxfleet.mail.message import Headers
 from mxfleet.mail.spf.result import Spf
+from mxfleet.mxd import greylist
 from mxfleet.mxd.decision import Decision, decide, is_senders_own
 from mxfleet.mxd.desk import Client, Desk
 from mxfleet.mxd.evidence import Begun, ClientEvidence, MessageEvidence
@@ -64,7 +65,8 @@ class Examination(Inspection):
     def conclude(self, message: Arrived) -> Conclusion:
         """At once where all is known and nobody else is asked."""
         judged, rspamd = self._evidence.judge(message.trace), self._desk.rspamd
-        if rspamd is None and self._seal is None and not isinstance(judged, asyncio.Task):
+        alone = rspamd is None and self._seal is None and self._desk.greylist is None
+        if alone and not isinstance(judged, asyncio.Task):
             return self._decide(judged, None, message)
         return self._conclude_later(judged, rspamd, message)
 
@@ -76,6 +78,8 @@ class Examination(Inspection):
             spam = await self._scan(rspamd, message)
         evidence = await judged if isinstance(judged, asyncio.Task) else judged
         found = self._decide(evidence, spam, message)
+        if found.refusal is None and greylist.applies(evidence, self._rules):
+            found = await self._greylisted(evidence, found, message.trace)
         if self._seal is None or found.refusal is not None:
             return found
         loop = asyncio.get_running_loop()
@@ -84,12 +88,23 @@ class Examination(Inspection):
 
     def _sealing(self, key: SigningKey, evidence: Evidence) -> bytes:
         """The ARC set for who gets it next; none where the chain that came could not be judged."""
-        arc, body_hash = evidence.arc, self._evidence.body_hash
-        if arc is None or arc.temporary or not body_hash:
+        arc = evidence.arc
+        if arc is None or arc.temporary or not (body_hash := self._evidence.body_hash):
             return b""
         results = evidence.results(self._desk.author.name)
         now = int(time.time())
         return seal(self._headers, results, arc.result, body_hash=body_hash, key=key, timestamp=now)
+
+    async def _greylisted(self, evidence: Evidence, found: Finding, trace: str) -> Finding:
+        """What nothing else speaks against has to come again, where it comes for the first time."""
+        store = self._desk.greylist
+        if store is None:
+            return found
+        wait = await store.wait(greylist.keys(evidence, self._recipients, store.settings))
+        if wait <= 0:
+            return found
+        facts = {**found.facts, "greylisted": round(wait, 1)}
+        return Finding(refusal=greylist.reply(wait, trace), facts=facts)
 
     async def _scan(self, rspamd: Rspamd, message: Arrived) -> Spam:
         if not rspamd.takes(message.size):

@@ -15,7 +15,8 @@ class PolicySettings(Strict, frozen=True):
     `enforce` refuses, `mark` takes the message and says in its header what was found. `quarantine` is what
     becomes of mail whose author domain asks for that; `temporary` of mail about whose author nobody knows
     anything for now. Exempt networks are never refused, exempt authors not because of DMARC; `sealers` are
-    the domains whose ARC seals outweigh a failure of DMARC.
+    the domains whose ARC seals outweigh a failure of DMARC. With `greylist` `on`, mail that no author's domain
+    answers for has to come again.
     """
 
     dmarc: Literal["enforce", "mark"] = "enforce"
@@ -25,6 +26,7 @@ class PolicySettings(Strict, frozen=True):
     lists: Literal["enforce", "mark"] = "enforce"
     rspamd: Literal["enforce", "mark"] = "enforce"
     temporary: Literal["defer", "mark"] = "defer"
+    greylist: Literal["on", "off"] = "off"
     exempt_networks: tuple[str, ...] = ()
     exempt_authors: tuple[str, ...] = ()
     sealers: tuple[str, ...] = ()
@@ -59,3 +61,35 @@ class RspamdSettings(Strict, frozen=True):
     timeout: float = 8.0
     unreachable: Literal["accept", "defer"] = "accept"
     largest: int = 10_485_760
+
+
+class GreylistSettings(Strict, frozen=True):
+    """`[greylist]`, for the domains whose policy says `greylist = "on"`; seconds.
+
+    Who comes for the first time comes again after `delay` and within `window`, and is then known as long as it
+    comes every `lifetime`. It is told by prefixes of its address, by its reverse-path (`sender`: its domain, or the whole
+    address), and by the domain of the recipient; of `most` of them at a time.
+    """
+
+    delay: float = 300.0
+    window: float = 172_800.0
+    lifetime: float = 3_110_400.0
+    sender: Literal["domain", "address"] = "domain"
+    prefix4: int = 24
+    prefix6: int = 64
+    most: int = 200_000
+
+
+class CallAheadSettings(Strict, frozen=True):
+    """`[call_ahead]`, for domains with `call_ahead`: whom the next hop knows is asked of it; seconds.
+
+    An answer holds for `positive` or `negative`. Where the next hop does not answer within `timeout`, who was known
+    within `stale` still is; what becomes of others is `unreachable`.
+    """
+
+    positive: float = 86_400.0
+    negative: float = 3600.0
+    stale: float = 604_800.0
+    timeout: float = 15.0
+    unreachable: Literal["defer", "accept"] = "defer"
+    most: int = 20_000

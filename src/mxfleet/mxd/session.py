@@ -13,6 +13,7 @@ from mxfleet.mail.smtp.notification import NO_RCPT_DSN, RcptDsn
 from mxfleet.mail.spf.result import Spf
 from mxfleet.mxd import policy
 from mxfleet.mxd.accounts import Account
+from mxfleet.mxd.call_ahead import CallAhead
 from mxfleet.mxd.carrier import SPOOL, Carrier
 from mxfleet.mxd.desk import Client, Desk
 from mxfleet.mxd.evidence import Begun, ClientEvidence
@@ -120,6 +121,33 @@ class Session(Carrier):
             time.time(),
             authenticated=self._account is not None,
         )
+        ahead = self.desk.call_ahead
+        if found is policy.NO_SUCH_MAILBOX and ahead is not None:
+            mailbox = directory.to_be_asked_about(event.mailbox)
+            answer = None if mailbox is None else ahead.known(mailbox)
+            if mailbox is not None and answer is None:
+                self.desk.run(self._rcpt_asked(event, mailbox, ahead))
+                return
+            if mailbox is not None and answer is not None:
+                found = ahead.verdict(mailbox, answer)
+        self._resolved(event, found)
+
+    async def _rcpt_asked(self, event: events.RcptTo, mailbox: Mailbox, ahead: CallAhead) -> None:
+        """The next hop is asked whether it knows the recipient."""
+        try:
+            answer = await ahead.ask(mailbox)
+            if self.engine.closed:
+                return
+            self._resolved(event, ahead.verdict(mailbox, answer))
+        except Exception as error:  # a mistake of ours
+            self._mistaken(event, error)
+        else:
+            if self.engine.expects != "answer":
+                self.answered()
+
+    def _resolved(self, event: events.RcptTo, found: tuple[Mailbox, ...] | Reply) -> None:
+        """Where its mail would go is known; what is known of the client may speak against it."""
+        directory = self.desk.configuration.directory
         if isinstance(found, Reply) or self._known is None:
             self._recipient(event, found)
         elif self._known.waiting and self._asks(directory.rules_of(event.mailbox)):

@@ -9,7 +9,9 @@ import msgspec
 from mxfleet.errors import SettingsError
 from mxfleet.mxd.limits_settings import LimitSettings
 from mxfleet.mxd.receiving_settings import (
+    CallAheadSettings,
     EvidenceSettings,
+    GreylistSettings,
     PolicySettings,
     RspamdSettings,
     Strict,
@@ -85,6 +87,7 @@ class DomainSettings(Strict, frozen=True):
     separator: str = ""
     subdomains: bool = False
     rewrite_to: str = ""
+    call_ahead: bool = False
     policy: PolicySettings | None = None
 
 
@@ -145,6 +148,8 @@ class Settings(Strict, frozen=True):
     policy: PolicySettings = msgspec.field(default_factory=PolicySettings)
     evidence: EvidenceSettings | None = None
     rspamd: RspamdSettings | None = None
+    greylist: GreylistSettings = msgspec.field(default_factory=GreylistSettings)
+    call_ahead: CallAheadSettings = msgspec.field(default_factory=CallAheadSettings)
     paths: PathSettings = msgspec.field(default_factory=PathSettings)
 
 

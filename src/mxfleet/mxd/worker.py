@@ -10,6 +10,7 @@ from typing import Final
 
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp.limits import ServerConfig, Service
+from mxfleet.mxd.asking_ahead import AskingAhead
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.health import Health
 from mxfleet.mxd.listener import Acceptor, Sockets
@@ -44,6 +45,10 @@ class Worker:
         """Serve; `ready` is set when everybody is listened to."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         gc.set_threshold(*COLLECT)
+        desk = self._desk
+        ahead = AskingAhead(desk)
+        desk.call_ahead = ahead.call_ahead
+        watching = desk.run(desk.gatherer.watch_lists()) if desk.gatherer is not None else None
         self._listen()
         ready.set()
         while not stop.is_set():
@@ -53,6 +58,9 @@ class Worker:
             except TimeoutError:
                 self._expire()
         await self._drain()
+        if watching is not None:
+            watching.cancel()
+        await ahead.close()
 
     def _listen(self) -> None:
         offered = bool(self._desk.configuration.certificates)

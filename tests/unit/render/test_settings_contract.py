@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from mxfleet.fleet import Fleet, Limits, Network4, Node, Receiving, Rspamd
+from mxfleet.fleet import CallAhead, Fleet, Greylist, Limits, Network4, Node, Receiving, Rspamd
 from mxfleet.mxd import settings
 from mxfleet.mxd.limits_settings import LimitSettings
-from mxfleet.mxd.receiving_settings import PolicySettings, RspamdSettings
+from mxfleet.mxd.receiving_settings import CallAheadSettings, GreylistSettings, PolicySettings, RspamdSettings
 from mxfleet.mxd.routing_settings import listed
 from mxfleet.render import render
 from mxfleet.render.smtp import ACCOUNTS, SETTINGS
@@ -72,6 +72,7 @@ STRICT = Receiving(
     lists="mark",
     rspamd="mark",
     temporary="mark",
+    greylist="on",
     exempt_networks=(Network4("192.0.2.0/24"),),
     exempt_authors=("partner.example",),
     sealers=("list.example", "other.example"),
@@ -84,6 +85,7 @@ AS_READ = PolicySettings(
     lists="mark",
     rspamd="mark",
     temporary="mark",
+    greylist="on",
     exempt_networks=("192.0.2.0/24",),
     exempt_authors=("partner.example",),
     sealers=("list.example", "other.example"),
@@ -145,3 +147,21 @@ def test_every_limit_of_the_fleet_arrives() -> None:
     read = settings.parse(content(chosen, node, SETTINGS))
     found = {name: getattr(read.limits, name, None) or getattr(read.service, name, None) for name in given}
     assert found == given
+
+
+def test_greylisting_and_call_ahead_are_by_default_those_of_the_service_and_arrive() -> None:
+    fleet, node = NODES[0]
+    read = settings.parse(content(fleet, node, SETTINGS))
+    assert (read.greylist, read.call_ahead) == (GreylistSettings(), CallAheadSettings())
+    policy = replace(
+        fleet.policy,
+        greylist=Greylist(delay=1, window=2, lifetime=3, sender="address"),
+        call_ahead=CallAhead(positive=1, negative=2, stale=3, timeout=4, unreachable="accept"),
+    )
+    domains = (replace(fleet.domains[0], call_ahead=True), *fleet.domains[1:])
+    read = settings.parse(content(replace(fleet, policy=policy, domains=domains), node, SETTINGS))
+    assert read.greylist == GreylistSettings(delay=1, window=2, lifetime=3, sender="address")
+    assert read.call_ahead == CallAheadSettings(
+        positive=1, negative=2, stale=3, timeout=4, unreachable="accept"
+    )
+    assert [domain.call_ahead for domain in read.domain] == [True, *(False for _ in read.domain[1:])]

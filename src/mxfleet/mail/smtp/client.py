@@ -87,7 +87,8 @@ class Client(ClientEngine):
         delivery = Delivery(transaction, self.extensions)
         delivery.check()
         # Without PIPELINING each chunk would have to wait for the answer to the one before.
-        self._chunked = self._config.chunking and {"CHUNKING", "PIPELINING"} <= self.extensions.keys()
+        whole = self._config.chunking and not transaction.probe
+        self._chunked = whole and {"CHUNKING", "PIPELINING"} <= self.extensions.keys()
         if not delivery.settled:
             self._steps.extend(self._envelope(delivery))
         self._delivery = delivery

@@ -8,7 +8,7 @@ from mxfleet.mail.reply import Reply, ReplyParser
 from mxfleet.mail.smtp import client_events as ours
 from mxfleet.mail.smtp.client_events import BodyWanted, ClientConfig, ClientEvent, Failed, Outcome, Ready
 from mxfleet.mail.smtp.data import BadLineEnding, ChunkWriter, DataWriter
-from mxfleet.mail.smtp.delivery import Delivery, Extensions, Stage
+from mxfleet.mail.smtp.delivery import WOULD_BE_TAKEN, Delivery, Extensions, Stage
 from mxfleet.mail.smtp.events import Closed, CloseReason, StartTls
 from mxfleet.mail.smtp.opening import Move, Opening, Step
 
@@ -99,7 +99,8 @@ class ClientEngine:
         utf8 = delivery.utf8
         steps = [Step("mail", delivery.mail_command(), utf8=utf8)]
         steps += [Step("rcpt", delivery.rcpt_command(position), position, utf8) for position in delivery.open]
-        return steps if self._chunked else [*steps, Step("data", "DATA")]
+        without_data = self._chunked or delivery.transaction.probe
+        return steps if without_data else [*steps, Step("data", "DATA")]
 
     def _go_on(self, delivery: Delivery) -> None:
         """Send what may be sent, or report the outcome where nothing more is to come."""
@@ -111,6 +112,8 @@ class ClientEngine:
             self._send(self._steps.popleft())
         if self._steps or self._awaiting or self._writer is not None:
             return
+        if delivery.transaction.probe:
+            delivery.settle_all("rcpt", WOULD_BE_TAKEN)
         if self._chunked and not delivery.settled:
             self._writer = ChunkWriter()
             self._events.append(BodyWanted())

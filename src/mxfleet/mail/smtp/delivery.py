@@ -28,6 +28,7 @@ NO_UTF8_RECIPIENT: Reply = Reply(
 NO_UTF8_HEADER: Reply = Reply(
     554, "5.6.9", "Header fields are beyond ASCII, and the next host does not take that (SMTPUTF8)"
 )
+WOULD_BE_TAKEN: Reply = Reply(250, "2.1.5", "The next host takes mail for it")
 CONVERSION: Reply = Reply(554, "5.6.3", "The next host does not take 8-bit messages (8BITMIME)")
 TOO_BIG: Reply = Reply(552, "5.3.4", "The message is larger than the next host accepts")
 
@@ -37,7 +38,8 @@ class Transaction:
     """A message to be sent: envelope, size in octets (0 where not known), kind of body.
 
     `utf8` says that header fields hold more than ASCII (`message.needs_utf8`); of addresses it is seen. `dsn` and
-    `recipient_dsn` (one for each recipient, or none) go along where the other side offers DSN.
+    `recipient_dsn` (one for each recipient, or none) go along where the other side offers DSN. A `probe` ends behind
+    RCPT: it only asks who would be accepted, and no message is sent.
     """
 
     reverse_path: ReversePath
@@ -47,6 +49,7 @@ class Transaction:
     utf8: bool = False
     dsn: MailDsn = NO_MAIL_DSN
     recipient_dsn: tuple[RcptDsn, ...] = ()
+    probe: bool = False
 
     def __post_init__(self) -> None:
         """A transaction has recipients."""
