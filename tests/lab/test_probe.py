@@ -99,7 +99,7 @@ def test_the_packets_are_the_probe_s_own_and_stay_on_the_node(lab: Lab) -> None:
     code, found = probe(lab, "mx.loose.peer.test", "--capture", "--from", node.name)
     assert code == 0
     (port,) = {tried["source"].rpartition(":")[2] for tried in found["tried"][:1]}
-    packets = lab.inside(node.name, f"tcpdump -nr {found['capture']} 2>/dev/null").splitlines()
+    packets = lab.inside(node.name, f"tcpdump -Z root -nr {found['capture']} 2>/dev/null").splitlines()
     assert packets
     assert any(f".{port} > {LOOSE}.25" in line for line in packets)
     owner = lab.inside(node.name, f"stat -c '%a %U' {found['capture']}; rm -f {found['capture']}").strip()

@@ -18,7 +18,7 @@ from mxfleet.errors import ServiceError
 from mxfleet.mxd.probe_report import Report
 
 PLACE: Final = Path("/var/tmp/mxfleet-probe.pcap")  # noqa: S108 - made anew with O_EXCL, by its own name
-PACKETS: Final = 5000
+PACKETS: Final = 50_000  # with all that the port carries meanwhile: 25 MB at most
 OCTETS: Final = 512  # of each packet
 READY: Final = 5.0  # seconds until it listens
 
@@ -28,7 +28,18 @@ def capture(port: int, report: Report) -> Iterator[None]:
     """Write down what the context's probe sends and gets; its ports stand in the report afterwards."""
     with tempfile.TemporaryDirectory(prefix="mxfleet-probe-") as directory:
         everything = Path(directory) / "all.pcap"
-        command = _tcpdump("-i", "any", "-U", "-s", str(OCTETS), "-c", str(PACKETS), "-w", str(everything))
+        command = _tcpdump(
+            "-i",
+            "any",
+            "--immediate-mode",
+            "-U",
+            "-s",
+            str(OCTETS),
+            "-c",
+            str(PACKETS),
+            "-w",
+            str(everything),
+        )
         with _started([*command, "tcp", "port", str(port)]) as running:
             yield
             time.sleep(0.3)  # the last packets
