@@ -36,13 +36,20 @@ def test_nothing_is_lost_and_what_came_twice_had_no_answer(lab: Lab, post: Post)
     assert min(copies.values()) >= 1, copies
     twice = [token for token, times in copies.items() if times > 1]
     told = interrupted(lab, node)
+    assert told
     assert {traces(lab, token) for token in twice} <= told, (twice, told)
     if twice:
         story = lab.mxfleet("trace", traces(lab, twice[0])).stdout
         assert "the node went down while it was being sent to <dave@peer.test>" in story
-    metrics = lab.inside(node, "curl -s http://127.0.0.1:8025/metrics || true")
-    if metrics:
-        assert re.search(rf"mxd_doubtful_total {len(told)}\.0", metrics), (metrics, told)
+    assert doubtful(lab, node) >= len(told)
+
+
+def doubtful(lab: Lab, node: str) -> float:
+    """Recipients who may get a message twice, as the node counts them since it is back."""
+    ask = r"exec 3<>/dev/tcp/127.0.0.1/8025; printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3; cat <&3"
+    found = re.search(r"^mxd_doubtful_total ([0-9.]+)", lab.inside(node, f'bash -c "{ask}"'), re.MULTILINE)
+    assert found
+    return float(found[1])
 
 
 def submit(lab: Lab, post: Post) -> str:
