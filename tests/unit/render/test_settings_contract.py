@@ -6,10 +6,28 @@ from typing import Any
 import msgspec
 import pytest
 
-from mxfleet.fleet import CallAhead, Fleet, Greylist, Limits, Network4, Node, Receiving, Rspamd
+from mxfleet.fleet import (
+    CallAhead,
+    Destination,
+    Fleet,
+    Forwarding,
+    Greylist,
+    Limits,
+    Network4,
+    Node,
+    Receiving,
+    Relay,
+    Rspamd,
+    Secret,
+    Sending,
+    Smtp,
+)
+from mxfleet.mail.address import Mailbox
 from mxfleet.mxd import settings
+from mxfleet.mxd.directory import Directory
 from mxfleet.mxd.limits_settings import LimitSettings
 from mxfleet.mxd.receiving_settings import CallAheadSettings, GreylistSettings, PolicySettings, RspamdSettings
+from mxfleet.mxd.routing_check import routing_problems
 from mxfleet.mxd.routing_settings import listed
 from mxfleet.render import render
 from mxfleet.render.smtp import ACCOUNTS, SETTINGS
@@ -165,3 +183,49 @@ def test_greylisting_and_call_ahead_are_by_default_those_of_the_service_and_arri
         positive=1, negative=2, stale=3, timeout=4, unreachable="accept"
     )
     assert [domain.call_ahead for domain in read.domain] == [True, *(False for _ in read.domain[1:])]
+
+
+def test_all_that_a_fleet_can_say_of_routing_is_read_and_makes_sense() -> None:
+    fleet, node = NODES[0]
+    hub = Smtp("hub.test", 587, require_tls=True, username="u", password=Secret("routes/hub"))
+    corp = replace(
+        fleet.domains[0],
+        route=(hub, Smtp("spare.test", priority=20)),
+        aliases={"odd.name+x": (fleet.domains[0].recipients[0], "x@elsewhere.test")},
+        catch_all=("x@elsewhere.test",),
+        separator="-",
+        subdomains=True,
+    )
+    other = replace(
+        corp, name="old.test", rewrite_to=corp.name, recipients=(), route=None, aliases={}, catch_all=()
+    )
+    wide = replace(
+        fleet,
+        domains=(corp, *fleet.domains[1:], other),
+        zones=(),
+        relays=(Relay("*.partner.test", hub), Relay("*", Smtp("smart.test"))),
+        forwarding=Forwarding(domain=corp.name),
+        sending=Sending(
+            connections=3,
+            per_minute=30.5,
+            set_aside=5,
+            destinations=(Destination(name="slow.test", connections=1, per_minute=2),),
+        ),
+    )
+    read = settings.parse(content(wide, node, SETTINGS))
+    assert list(routing_problems(read)) == []
+    first = read.domain[0]
+    assert [(hop.host, hop.priority) for hop in listed(first.route)] == [("hub.test", 10), ("spare.test", 20)]
+    named = [listed(first.route)[0].password_file, listed(read.relay[0].route)[0].password_file]
+    assert named == [f"/etc/mxfleet/routes/{corp.name}", "/etc/mxfleet/routes/_.partner.test"]
+    assert all(content(wide, node, path) == "<routes/hub>\n" for path in named)
+    assert read.forwarding is not None
+    assert content(wide, node, read.forwarding.keys) == "<srs/keys>\n"
+    directory = Directory.of(read)
+    assert [str(found) for found in directory.resolve(Mailbox("whoever", "deep." + corp.name))] == [
+        "x@elsewhere.test"
+    ]
+    assert directory.resolve(Mailbox(corp.recipients[0] + "-detail", "old.test"))
+    limits = read.delivery
+    assert (limits.per_destination, limits.per_minute, limits.set_aside) == (3, 30.5, 5.0)
+    assert (read.destination[0].tls, read.destination[0].per_minute) == ("", 2.0)
