@@ -4,7 +4,19 @@ Install is inert and runs on all nodes at once. Then each node in its turn, the 
 last: configure and activate every role, and prove the exchange healthy before the next node is touched.
 """
 
-from roles import antispam, backup, base, failover, firewall, operations, resolver, rolling, smtp, tls
+from roles import (
+    antispam,
+    backup,
+    base,
+    failover,
+    firewall,
+    operations,
+    policyhost,
+    resolver,
+    rolling,
+    smtp,
+    tls,
+)
 
 rolling.order_is_known(name="all nodes have been asked")
 
@@ -23,6 +35,8 @@ for turn in rolling.turns():
     antispam.configure(turn)
     antispam.activate(turn)
     tls.configure(turn)
+    policyhost.configure(turn)
+    policyhost.activate(turn)
     smtp.configure(turn)
     smtp.activate(turn)
     failover.configure(turn)

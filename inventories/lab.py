@@ -117,6 +117,8 @@ FLEET = Fleet(
         record_ttl=5,
         reports="postmaster@corp.test",
         tls_reports="postmaster@corp.test",
+        mta_sts="enforce",
+        mta_sts_max_age=86400,
         dns_lists=("dnsbl.test",),
         rspamd=Rspamd(workers=1, memory=256 * 1024 * 1024, cache=16 * 1024 * 1024),
         workers=2,

@@ -16,6 +16,7 @@ import pytest
 
 from mxfleet.keys.ledger import read_signing
 from mxfleet.lab import guests
+from mxfleet.lab.trust import fleet_authority
 from mxfleet.mxd.tls import CIPHERS
 from mxfleet.render.release import MACHINES, PYTHON, archive
 from tests.lab.running import ROOT, Lab
@@ -72,7 +73,7 @@ def scans(lab: Lab) -> dict[str, Any]:
     """host:port → sslyze's results, each port at another node, and a server in `world` that is not strict."""
     ports = (25, 465, 587)
     ours = [f"{node.hostname}:{port}" for node, port in zip(lab.fleet.nodes, ports, strict=True)]
-    authority = read_signing(ROOT / lab.fleet.state_directory).authority_pem
+    authority = fleet_authority(lab.fleet, read_signing(ROOT / lab.fleet.state_directory).authority_pem)
     lab.inside("world", f"mkdir -p {PLACE} && tar -C {PLACE} -xf -", packed().read_bytes())
     lab.inside("world", f"cat > {PLACE}/authority.pem", authority.encode())
     flags = " ".join(f"--{flag}" for flag in FLAGS)

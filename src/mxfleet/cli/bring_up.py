@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,9 +45,12 @@ class Outcome:
 def bring_up(fleet: Fleet, inventory: Path, root: Path, say: Say) -> Outcome:
     """Give a fresh lab its keys, records and configuration; repeated, it does only what is missing."""
     prepare(fleet, root, say)
-    records = publish_records(fleet, root, say)
+    announces = fleet.policy.mta_sts != "none"
+    records = publish_records(fleet, root, say, without=("mta-sts",) if announces else ())
     certificates(fleet, inventory, root, say)
     operations = deploy(fleet, inventory, say)
+    if announces:  # a policy is announced once it is served
+        records += publish_records(fleet, root, say)
     say("a letter each way, and a forged one")
     from mxfleet.cli.mail import check_fleet
 
@@ -82,14 +85,16 @@ def certificates(fleet: Fleet, inventory: Path, root: Path, say: Say) -> None:
     begin(Live.of(fleet, inventory, root), "mxfleet lab up")
 
 
-def publish_records(fleet: Fleet, root: Path, say: Say) -> int:
+def publish_records(fleet: Fleet, root: Path, say: Say, without: Collection[str] = ()) -> int:
     """Publish and wait until every name server shows the keys; raises DnsError with what each one says."""
     from mxfleet.cli.dns import activation_text
+    from mxfleet.dns.families import Family
     from mxfleet.dns.publish import publish
     from mxfleet.keys.ledger import wall_clock
 
     say("publishing the mail records")
-    published = publish(fleet, os.environ, wall_clock, root)
+    left = frozenset(Family(name) for name in without)
+    published = publish(fleet, os.environ, wall_clock, root, without=left)
     if published.activation.waiting:
         raise DnsError(activation_text(published.activation), hint="mxfleet dns apply, then mxfleet lab up")
     return published.changes

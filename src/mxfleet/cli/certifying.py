@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mxfleet.cli.tending import Live
 
 
-def registered(fleet: Fleet, vault: Vault, writer: Writer, root: Path) -> tuple[Directory, bool]:
-    """The authority with our account there, its URL in the ledger; whether the account was made just now.
+def registered(fleet: Fleet, vault: Vault, writer: Writer, root: Path) -> Directory:
+    """The authority with our account there, its URL in the ledger.
 
     Raises StateError with the authority's reason, in one line.
     """
@@ -47,9 +47,10 @@ def registered(fleet: Fleet, vault: Vault, writer: Writer, root: Path) -> tuple[
         made = directory.register(binding)
     except Failure as error:
         raise StateError(f"no account: {directory.sentence(error)}") from error
-    if (acme.directory, directory.account) != (writer.state.acme_directory, writer.state.acme_account):
+    known = (writer.state.acme_directory, writer.state.acme_account)
+    if made or known != (acme.directory, directory.account):
         writer.append(AccountMade(directory=acme.directory, url=directory.account))
-    return directory, made
+    return directory
 
 
 def certify(
@@ -63,7 +64,7 @@ def certify(
     """By key id the certificate, or in one line why it was not to be had."""
     before = writer.state.acme_account
     try:
-        directory, _ = registered(fleet, vault, writer, root)
+        directory = registered(fleet, vault, writer, root)
     except StateError as error:
         return {key.id: error.message for key in keys}
     if writer.state.acme_account != before:  # CAA records name the account, and the authority heeds them
@@ -85,14 +86,13 @@ def begin(live: "Live", by: str, patience: float = PATIENCE) -> list[Issued]:
     """
     fleet, hosts, end = live.fleet, hosts_of(live.fleet), time.monotonic() + patience
     with writing(live.root / fleet.state_directory, live.clock, by, fleet.name) as writer:
-        known = bool(writer.state.acme_account)
-        _, made = registered(fleet, live.vault, writer, live.root)
+        registered(fleet, live.vault, writer, live.root)
         mint_missing(writer, live.vault, hosts)
         publish_keys(fleet, writer, live.providers, KEY_FAMILIES | {Family.CAA})
         before = writer.state.certificates
         if fleet.laboratory:
             writer.append(*adopted(writer.state, hosts))
-            _insist(write_down(writer, live, _untrusted(writer.state, everything=made and known)))
+            _insist(write_down(writer, live, _untrusted(writer.state)))
         while waiting := [name for name in hosts.nodes if writer.state.served(name) is None]:
             seen = Observation((), live.dissent(writer.state))
             decision = renewals(writer.state, seen, fleet.policy.keys, live.clock(), hosts)
@@ -114,9 +114,10 @@ def in_use(state: State) -> list[KeyView]:
     return [key for key in state.tls() if (key.owner, key.spki) in shown]
 
 
-def _untrusted(state: State, *, everything: bool) -> list[KeyView]:
+def _untrusted(state: State) -> list[KeyView]:
     """The keys that are served with certificates of another authority than the fleet's present one."""
-    shown = {(f.name, f.spki) for f in state.certificates if everything or f.issuer == "authority"}
+    shown = {(f.name, f.spki) for f in state.certificates if f.issuer == "authority"}
+    shown |= {(f.name, f.spki) for f in state.certificates} & state.forgotten
     return [key for key in state.tls() if (key.owner, key.spki) in shown]
 
 

@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from mxfleet.dns.activation import Activation
+    from mxfleet.dns.families import Family
     from mxfleet.fleet import Fleet
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -27,6 +28,9 @@ AdoptOption = Annotated[
 ForceOption = Annotated[
     list[str] | None, typer.Option("--force", metavar="GUARD", help="let this guard pass")
 ]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option("--without", metavar="FAMILY", help="leave these as they are (repeatable)")
+]
 OutOption = Annotated[Path | None, typer.Option("--out", help="write the plan here, for `apply --plan`")]
 PlanOption = Annotated[Path | None, typer.Option("--plan", help="apply this plan file, or nothing")]
 ExpectOption = Annotated[str, typer.Option("--expect", metavar="CHECKSUM", help="apply this plan or none")]
@@ -38,11 +42,25 @@ def dns() -> None:
     """Plan and apply the mail records of the fleet's zones."""
 
 
+def _families(names: Collection[str]) -> "frozenset[Family]":
+    """The families of that name; raises DnsError with those that exist."""
+    from mxfleet.dns.families import Family
+    from mxfleet.errors import DnsError
+
+    known = {str(family) for family in Family}
+    if strange := [name for name in names if name not in known]:
+        raise DnsError(
+            f"there is no family {strange[0]!r} of records", hint=f"one of {', '.join(sorted(known))}"
+        )
+    return frozenset(Family(name) for name in names)
+
+
 @app.command()
 def plan(
     fleet_file: FleetOption = None,
     zone: ZoneOption = None,
     adopt: AdoptOption = False,
+    without: WithoutOption = None,
     out: OutOption = None,
     json_output: JsonOption = False,
 ) -> int:
@@ -57,7 +75,8 @@ def plan(
     fleet = load(fleet_file, os.environ, ROOT)
     state = read_state(ROOT / fleet.state_directory)
     providers = providers_for(fleet, Vault.of(fleet, ROOT), os.environ, ROOT)
-    made = make_plan(fleet, state, providers, zones=zone or (), adopt=adopt, told=_told).plan
+    left = _families(without or ())
+    made = make_plan(fleet, state, providers, zones=zone or (), adopt=adopt, without=left, told=_told).plan
     if out:
         write(out, made, zones=tuple(zone or ()), adopt=adopt)
     if json_output:
@@ -75,6 +94,7 @@ def apply(
     zone: ZoneOption = None,
     adopt: AdoptOption = False,
     force: ForceOption = None,
+    without: WithoutOption = None,
     expect: ExpectOption = "",
     plan_file: PlanOption = None,
     wait: WaitOption = 30.0,
@@ -96,7 +116,10 @@ def apply(
         zone, adopt, expect = list(saved.zones), saved.adopt, saved.checksum
     providers = providers_for(fleet, Vault.of(fleet, ROOT), os.environ, ROOT)
     with writing(ROOT / fleet.state_directory, wall_clock, "mxfleet dns apply", fleet.name) as writer:
-        planned = make_plan(fleet, writer.state, providers, zones=zone or (), adopt=adopt, told=_told)
+        left = _families(without or ())
+        planned = make_plan(
+            fleet, writer.state, providers, zones=zone or (), adopt=adopt, without=left, told=_told
+        )
         if not json_output:
             print(plan_text(planned.plan, _painter()), end="", flush=True)
         changed = apply_plan(

@@ -1,7 +1,8 @@
 """Plans that would lose mail are refused by name; `--force ID` lets one guard pass, never all of them."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from mxfleet.dns.families import Family, selector_name, tlsa_name
 from mxfleet.dns.plan import Plan, ZonePlan
@@ -15,12 +16,16 @@ NULL_MX = "0 ."
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a guard looks at: one zone's plan, the zone before and after, and the ledger's view."""
+    """What a guard looks at: one zone's plan, the zone before and after, and the ledger's view.
+
+    `unserved` says, by domain, which host does not serve the MTA-STS policy that the plan announces.
+    """
 
     plan: ZonePlan
     before: Sequence[Record]
     after: Sequence[Record]
     state: State
+    unserved: Mapping[str, str] = field(default_factory=dict)
 
 
 Guard = Callable[[Case], Iterator[str]]
@@ -80,32 +85,71 @@ def live_tlsa(case: Case) -> Iterator[str]:
             yield f"{host} shows the key {spki[:16]}…: senders that verify it by DANE would refuse to deliver"
 
 
+def policy_before_id(case: Case) -> Iterator[str]:
+    """The id of an MTA-STS policy is announced only when every host serves the policy."""
+    for change in case.plan.changes:
+        domain = change.record.name.removeprefix("_mta-sts.")
+        if change.after and change.family is Family.MTA_STS and domain in case.unserved:
+            yield f"{domain} would announce a policy that is not there: {case.unserved[domain]}"
+
+
+def policy_before_mx(case: Case) -> Iterator[str]:
+    """An exchange gets mail only after the policy that names it is announced: its id is in the zone already."""
+    moving = {
+        c.record.name.removeprefix("_mta-sts.")
+        for c in case.plan.records("update")
+        if c.family is Family.MTA_STS
+    }
+    for change in case.plan.changes:
+        after = change.after
+        if after and after.type == "MX" and after.name in moving and after.value != NULL_MX:
+            target = after.value.split(" ")[1].rstrip(".")
+            if not any(r.type == "MX" and r.name == after.name and target in r.value for r in case.before):
+                yield (
+                    f"{target} would get mail of {after.name} from senders that know only the policy without it "
+                    "(first: mxfleet dns apply --without mx; a TTL later the rest)"
+                )
+
+
 GUARDS: dict[str, Guard] = {
     "live-selector": live_selector,
     "live-tlsa": live_tlsa,
+    "policy-before-id": policy_before_id,
+    "policy-before-mx": policy_before_mx,
     "last-mx": last_mx,
     "null-mx-over-live": null_mx_over_live,
     "exchange-without-address": exchange_without_address,
 }
 
 
-def refusals(plan: Plan, observed: Mapping[str, Sequence[Record]], state: State) -> list[tuple[str, str]]:
+def refusals(
+    plan: Plan,
+    observed: Mapping[str, Sequence[Record]],
+    state: State,
+    unserved: Mapping[str, str] = MappingProxyType({}),
+) -> list[tuple[str, str]]:
     """Every (guard id, reason) that stands against the plan; pure."""
     found = []
     for zone in plan.zones:
         before = observed[zone.zone]
-        case = Case(zone, before, after_plan(zone, before), state)
+        case = Case(zone, before, after_plan(zone, before), state, unserved)
         found += [(name, reason) for name, guard in GUARDS.items() for reason in guard(case)]
     return found
 
 
 def refuse_unsafe(
-    plan: Plan, observed: Mapping[str, Sequence[Record]], state: State, forced: Collection[str]
+    plan: Plan,
+    observed: Mapping[str, Sequence[Record]],
+    state: State,
+    forced: Collection[str],
+    unserved: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Raise GuardRefused with the first refusal that is not forced; DnsError for a guard that does not exist."""
     if unknown := sorted(set(forced) - set(GUARDS)):
         raise DnsError(f"there is no guard {unknown[0]!r}", hint=f"the guards are {', '.join(GUARDS)}")
-    standing = [(name, reason) for name, reason in refusals(plan, observed, state) if name not in forced]
+    standing = [
+        (name, reason) for name, reason in refusals(plan, observed, state, unserved) if name not in forced
+    ]
     if standing:
         name, reason = standing[0]
         more = f" (and {len(standing) - 1} more)" if len(standing) > 1 else ""

@@ -1,7 +1,7 @@
 """Reading, planning and applying for a whole fleet: the effects around the pure plan."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mxfleet.dns.activation import PATIENCE, Activation, activate_visible
@@ -10,6 +10,7 @@ from mxfleet.dns.families import Family, our_names, selector_name
 from mxfleet.dns.guards import refuse_unsafe
 from mxfleet.dns.hosting import providers_for
 from mxfleet.dns.plan import Plan, ZonePlan, former_family, plan_zone
+from mxfleet.dns.policy_hosts import unserved
 from mxfleet.dns.providers.protocol import Provider, Snapshot
 from mxfleet.dns.records import Identity
 from mxfleet.errors import DnsError, FleetError, PlanStale
@@ -38,11 +39,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan and the zones as they were read for it."""
+    """A plan and the zones as they were read for it.
+
+    `unserved` says which hosts do not serve the MTA-STS policies that the plan announces, by domain.
+    """
 
     plan: Plan
     snapshots: Mapping[str, Snapshot]
     state: State
+    unserved: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,13 @@ def make_plan(
     *,
     zones: Collection[str] = (),
     adopt: bool = False,
+    without: Collection[Family] = (),
     told: Told = unheard,
 ) -> Planned:
-    """Read the fleet's zones (or those named) and plan; raises DnsError, FleetError for a zone not in the fleet."""
+    """Read the fleet's zones (or those named) and plan; raises DnsError, FleetError for a zone not in the fleet.
+
+    Records of the families `without` are left as they are.
+    """
     if unknown := [zone for zone in zones if zone not in providers]:
         raise FleetError(
             f"fleet {fleet.name!r} has no zone {unknown[0]!r}", hint=f"its zones are {', '.join(providers)}"
@@ -80,7 +89,16 @@ def make_plan(
         snapshots[zone] = providers[zone].read(zone, interesting | places[zone])
         known = ours | snapshots[zone].marked
         plans.append(plan_zone(zone, items, snapshots[zone].records, known, names, adopt=adopt))
-    return Planned(Plan(fleet.name, tuple(plans), wanted.elsewhere), snapshots, state)
+    if without:
+        plans = [_only(plan, frozenset(Family) - frozenset(without)) for plan in plans]
+    announced = [
+        change.after.name.removeprefix("_mta-sts.")
+        for plan in plans
+        for change in plan.changes
+        if change.after and change.family is Family.MTA_STS
+    ]
+    missing = unserved(fleet, announced) if announced else {}
+    return Planned(Plan(fleet.name, tuple(plans), wanted.elsewhere), snapshots, state, missing)
 
 
 def apply_plan(
@@ -101,7 +119,7 @@ def apply_plan(
     _refuse_other(planned.plan, expect)
     _refuse_disputed(planned.plan)
     observed = {zone: snapshot.records for zone, snapshot in planned.snapshots.items()}
-    refuse_unsafe(planned.plan, observed, writer.state, forced)
+    refuse_unsafe(planned.plan, observed, writer.state, forced, planned.unserved)
     for number, zone in enumerate(planned.plan.zones, 1):
         told("changed", number, len(planned.plan.zones))
         ours = ours_in(planned.state, zone.zone)
@@ -118,12 +136,13 @@ def publish(
     *,
     by: str = "mxfleet lab up",
     adopt: bool = False,
+    without: Collection[Family] = (),
     patience: float = PATIENCE,
 ) -> Published:
     """Plan, apply, and make active what all authoritative servers show: the one step between keys and deploy."""
     providers = providers_for(fleet, Vault.of(fleet, root), environment, root)
     with writing(root / fleet.state_directory, clock, by, fleet.name) as writer:
-        planned = make_plan(fleet, writer.state, providers, adopt=adopt)
+        planned = make_plan(fleet, writer.state, providers, adopt=adopt, without=without)
         changes = apply_plan(planned, writer, providers)
         activation = activate_visible(fleet, writer, rewritten=written_keys(planned.plan), patience=patience)
         return Published(planned.plan, changes, activation)
@@ -140,9 +159,8 @@ def publish_keys(
 
     Zones in which a key's record is in dispute or guarded are refused as a whole, as by `apply_plan`.
     """
-    planned = make_plan(fleet, writer.state, providers)
-    zones = tuple(_only(zone, families) for zone in planned.plan.zones)
-    return apply_plan(replace(planned, plan=replace(planned.plan, zones=zones)), writer, providers)
+    planned = make_plan(fleet, writer.state, providers, without=frozenset(Family) - frozenset(families))
+    return apply_plan(planned, writer, providers)
 
 
 def _only(zone: ZonePlan, families: Collection[Family]) -> ZonePlan:

@@ -1,13 +1,13 @@
 """What protects mail on its way to us: TLSA, MTA-STS, TLS reporting, CAA, and who may get our reports; pure."""
 
-import hashlib
 from collections.abc import Iterator
 
 from mxfleet.dns.families import Family, authorisation_names
 from mxfleet.dns.records import address, caa, tlsa, txt
 from mxfleet.dns.wanted import Wanted
 from mxfleet.fleet.model import Domain, Fleet
-from mxfleet.keys.needs import bound_names, certificate_names, exchanges
+from mxfleet.fleet.transport_policy import policy_id
+from mxfleet.keys.needs import bound_names, certificate_names
 from mxfleet.keys.state import State
 
 
@@ -26,19 +26,6 @@ def transport_records(fleet: Fleet, state: State) -> Iterator[Wanted]:
             yield from _mta_sts(fleet, domain)
             if fleet.policy.tls_reports:
                 yield _tls_reports(fleet, domain.name)
-
-
-def policy_text(fleet: Fleet) -> str:
-    """The MTA-STS policy (RFC 8461 §3.2), the same for all domains: what nodes serve by HTTPS."""
-    lines = ["version: STSv1", f"mode: {fleet.policy.mta_sts}"]
-    lines += [f"mx: {name}" for name in exchanges(fleet)]
-    lines += [f"max_age: {fleet.policy.mta_sts_max_age}"]
-    return "".join(f"{line}\r\n" for line in lines)
-
-
-def policy_id(fleet: Fleet) -> str:
-    """The id that announces it: a hash, so that it is new exactly when the policy is (1 to 32 letters and digits)."""
-    return hashlib.sha256(policy_text(fleet).encode()).hexdigest()[:32]
 
 
 def _mta_sts(fleet: Fleet, domain: Domain) -> Iterator[Wanted]:

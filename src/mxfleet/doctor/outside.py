@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mxfleet.fleet import Fleet
 
 SECONDS = 5.0
-IMPLICIT = 465
+IMPLICIT = (443, 465)
 """RFC 8314 §3.3: the port on which TLS comes first; on the others it begins with STARTTLS (RFC 3207)."""
 
 
@@ -76,7 +76,7 @@ def extensions(address: str, port: int) -> set[str]:
 def handshake(address: str, port: int, name: str | None, context: ssl.SSLContext | None = None) -> Tls:
     """Make TLS as a client that sends `name` as SNI, or none; raises OSError (ssl.SSLError is one)."""
     with _connected(address, port, SECONDS) as connection:
-        if port != IMPLICIT:
+        if port not in IMPLICIT:
             _starttls(connection)
         with (context or trusting()).wrap_socket(connection, server_hostname=name) as secure:
             certificate = secure.getpeercert(binary_form=True) or b""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from mxfleet.fleet.model import Fleet
 from mxfleet.fleet.signing import Signing
+from mxfleet.fleet.transport_policy import announced_exchanges, policy_hosts
 
 
 def sending_domains(fleet: Fleet) -> tuple[str, ...]:
@@ -20,19 +21,6 @@ def server_names(fleet: Fleet) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def exchanges(fleet: Fleet) -> tuple[str, ...]:
-    """The names that MX records point to, the preferred one first."""
-    nodes = (node.hostname for node in fleet.nodes) if fleet.service else ()
-    return tuple(dict.fromkeys((fleet.mx_hostname, *nodes)))
-
-
-def policy_hosts(fleet: Fleet) -> tuple[str, ...]:
-    """The names under which the nodes serve MTA-STS policies (RFC 8461 §3.3), where there are any."""
-    if fleet.policy.mta_sts == "none":
-        return ()
-    return tuple(f"mta-sts.{domain}" for domain in sending_domains(fleet))
-
-
 def certificate_names(fleet: Fleet) -> tuple[str, ...]:
     """All names that need a certificate."""
     return tuple(dict.fromkeys((*server_names(fleet), *policy_hosts(fleet))))
@@ -41,7 +29,9 @@ def certificate_names(fleet: Fleet) -> tuple[str, ...]:
 def bound_names(fleet: Fleet) -> tuple[str, ...]:
     """The exchanges whose keys are bound by TLSA records: those in zones that are signed (RFC 7672 §2.2)."""
     signed = {zone.name for zone in fleet.zones if zone.signed}
-    return tuple(n for n in exchanges(fleet) if any(n == zone or n.endswith(f".{zone}") for zone in signed))
+    return tuple(
+        n for n in announced_exchanges(fleet) if any(n == zone or n.endswith(f".{zone}") for zone in signed)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,8 @@ class State:
     wishes: frozenset[tuple[str, str]] = frozenset()
     acme_account: str = ""
     acme_directory: str = ""
+    forgotten: frozenset[tuple[str, str]] = frozenset()
+    """Names and SPKIs of certificates that were had before the present account was made."""
 
     def dkim(self, domain: str | None = None) -> tuple[KeyView, ...]:
         """The DKIM keys of a domain, or of all, whatever their state."""
@@ -143,6 +145,7 @@ class Fold:
     _records: dict[str, frozenset[Value]] = field(default_factory=dict)
     _wishes: frozenset[tuple[str, str]] = frozenset()
     _account: AccountMade | None = None
+    _account_made: int = 0
 
     def add(self, entry: Entry) -> None:
         """Take one more entry."""
@@ -159,7 +162,7 @@ class Fold:
             case RotationWished():
                 self._wishes |= {(fact.owner, fact.algorithm)}
             case AccountMade():
-                self._account = fact
+                self._account, self._account_made = fact, entry.number
             case AuthorityMade():
                 self._authority = fact
             case Issued():
@@ -180,6 +183,7 @@ class Fold:
             dict(self._records),
             self._wishes,
             self._account,
+            self._account_made,
         )
 
     def state(self) -> State:
@@ -194,6 +198,9 @@ class Fold:
             wishes=self._wishes,
             acme_account=self._account.url if self._account else "",
             acme_directory=self._account.directory if self._account else "",
+            forgotten=frozenset(
+                k for k, (number, _) in self._obtained.items() if number < self._account_made
+            ),
         )
 
     def _served(self) -> tuple[Issued, ...]:

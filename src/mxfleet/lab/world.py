@@ -12,7 +12,7 @@ from mxfleet.lab.root import Entry, GuestDirectory, GuestFile
 
 UNITS = (
     "knot.service", "named.service", "unbound.service", "postfix.service", "rspamd.service", "pebble.service",
-    "nginx.service", "mxlab-peers.service",
+    "nginx.service", "mxlab-peers.service", "mxlab-trust.service", "postfix-mta-sts-resolver.service",
 )  # fmt: skip
 RIGHTS = {
     "/etc/knot/knot.conf": (0o640, "root:knot"),

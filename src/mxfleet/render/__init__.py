@@ -2,7 +2,7 @@
 
 from mxfleet.fleet.model import Fleet, Node
 from mxfleet.fleet.signing import Signing
-from mxfleet.render import antispam, backup, base, failover, firewall, resolver, smtp, tls
+from mxfleet.render import antispam, backup, base, failover, firewall, policyhost, resolver, smtp, tls
 from mxfleet.render.file import Directory, File, directories
 from mxfleet.render.inputs import Inputs
 from mxfleet.render.view import View
@@ -26,6 +26,7 @@ def render(fleet: Fleet, node: Node, signing: Signing, inputs: Inputs) -> tuple[
         *resolver.client_files(view),
         *antispam.files(view),
         *tls.files(view),
+        *policyhost.files(view),
         *smtp.files(view),
         *failover.files(view),
         *backup.files(view),

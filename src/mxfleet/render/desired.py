@@ -6,7 +6,19 @@ from dataclasses import dataclass
 
 from mxfleet.fleet.model import Fleet, Node
 from mxfleet.fleet.signing import Signing
-from mxfleet.render import antispam, backup, base, failover, firewall, render, resolver, smtp, view_of
+from mxfleet.fleet.transport_policy import policy_hosts
+from mxfleet.render import (
+    antispam,
+    backup,
+    base,
+    failover,
+    firewall,
+    policyhost,
+    render,
+    resolver,
+    smtp,
+    view_of,
+)
 from mxfleet.render.file import Directory, File, Resolve, Unit, directories
 from mxfleet.render.inputs import Inputs
 from mxfleet.render.observation import Questions
@@ -84,6 +96,8 @@ def packages(fleet: Fleet) -> dict[str, tuple[str, ...]]:
         found["resolver"] += ("dns-root-data",)
     if fleet.policy.scanner:
         found["antispam"] = ("publicsuffix", "rspamd", "valkey-server")
+    if policy_hosts(fleet):
+        found["policyhost"] = ("nginx-light",)
     if fleet.service:
         found["failover"] = ("keepalived",)
     return found
@@ -104,6 +118,7 @@ def units(view: View) -> Iterator[Unit]:
     yield Unit(role="resolver", name="unbound.service", loaded=resolver.loaded(view))
     if view.fleet.policy.scanner:
         yield from antispam.units(view)
+    yield from policyhost.units(view)
     for name in smtp.sockets(view):
         yield Unit(role="smtp", name=name, loaded=(f"/etc/systemd/system/{name}",))
     yield Unit(role="smtp", name=smtp.SERVICE, loaded=smtp.loaded(view))

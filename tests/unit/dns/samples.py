@@ -20,8 +20,8 @@ from mxfleet.keys.state import State, fold
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "dns"
 _LAB = load_file(ROOT / "inventories" / "lab.py")
-LAB = replace(_LAB, policy=replace(_LAB.policy, reports="", tls_reports=""))
-"""Reports are a matter of tests of their own."""
+LAB = replace(_LAB, policy=replace(_LAB.policy, reports="", tls_reports="", mta_sts="none"))
+"""Reports and MTA-STS are a matter of tests of their own."""
 EXAMPLE = load_file(ROOT / "inventories" / "example.py")
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 TO_ACTIVE = (KeyState.PUBLISHED, KeyState.VISIBLE, KeyState.ACTIVE)

@@ -10,8 +10,8 @@ from mxfleet.dns.desired import all_wanted
 from mxfleet.dns.families import Family, family_of, our_names
 from mxfleet.dns.records import Record, caa
 from mxfleet.dns.spf_limits import spf_problems
-from mxfleet.dns.transport_records import policy_id, policy_text
 from mxfleet.fleet import Acme, Fleet
+from mxfleet.fleet.transport_policy import policy_id, policy_text
 from mxfleet.keys.facts import AccountMade, AnyFact, Issued, Minted, Moved
 from mxfleet.keys.lifecycle import KeyState, Material
 from mxfleet.keys.state import State
@@ -69,8 +69,8 @@ def test_tlsa_is_only_for_exchanges_and_only_in_signed_zones() -> None:
 def test_the_sts_id_changes_exactly_with_the_policy() -> None:
     enforcing, testing = fleet(mta_sts="enforce"), fleet(mta_sts="testing")
     assert policy_text(enforcing) == (
-        "version: STSv1\r\nmode: enforce\r\nmx: mx.corp.test\r\nmx: mx1.corp.test\r\n"
-        "mx: mx2.corp.test\r\nmx: mx3.corp.test\r\nmax_age: 604800\r\n"
+        "version: STSv1\nmode: enforce\nmx: mx.corp.test\nmx: mx1.corp.test\n"
+        "mx: mx2.corp.test\nmx: mx3.corp.test\nmax_age: 86400\n"
     )
     assert policy_id(enforcing) == policy_id(replace(enforcing, postmaster="abuse@corp.test"))
     assert policy_id(enforcing) != policy_id(testing)

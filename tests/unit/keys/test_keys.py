@@ -32,9 +32,8 @@ from mxfleet.keys.state import State
 from mxfleet.keys.vault import Vault
 
 NOW = datetime(2026, 11, 24, 8, tzinfo=UTC)
-LAB = replace(
-    load_file(Path(__file__).resolve().parents[3] / "inventories" / "lab.py"), acme=None
-)  # with its own authority
+LAB = replace(load_file(Path(__file__).resolve().parents[3] / "inventories" / "lab.py"), acme=None)
+LAB = replace(LAB, policy=replace(LAB.policy, mta_sts="none"))  # as with an authority of its own
 PASSWORDS = {
     "alice@corp.test": "a long password",
     "bob@corp.test": "another one",

@@ -7,6 +7,7 @@ from mxfleet.fleet.load import load_file
 from mxfleet.fleet.model import Fleet
 from mxfleet.fleet.secrets import Secret, SecretReference
 from mxfleet.fleet.signing import CertificateView, DkimKey, Signing
+from mxfleet.fleet.transport_policy import policy_hosts
 from mxfleet.render.file import name_of
 from mxfleet.render.inputs import Inputs, named_by
 
@@ -23,6 +24,7 @@ def signing_of(fleet: Fleet) -> Signing:
     names = [node.hostname for node in fleet.nodes]
     names += [fleet.service.hostname] if fleet.service else []
     names += [fleet.submission_hostname] if fleet.submission_hostname else []
+    names += policy_hosts(fleet)
     return Signing(
         dkim=tuple(
             DkimKey(domain.name, selector, algorithm, "p=", Secret(f"dkim/{domain.name}/{selector}"))
