@@ -177,7 +177,7 @@ static void dial(struct session *s) {
     if (s->fd < 0) die("socket: %s", strerror(errno));
     setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(s->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    local.sin_addr.s_addr = htonl(0x7f4d0001u + (unsigned)(s->number % SOURCES)); /* 127.77.0.1 … .250 */
+    local.sin_addr.s_addr = htonl(0x7f4d0101u + ((unsigned)(s->number % SOURCES) << 8)); /* 127.77.1.1 … 127.77.250.1 */
     if (bind(s->fd, (void *)&local, sizeof local)) die("bind: %s", strerror(errno));
     there.sin_port = htons((uint16_t)options.port);
     inet_pton(AF_INET, options.host, &there.sin_addr);

@@ -93,7 +93,7 @@ def _resolves(port: int, processes: list[subprocess.Popen[bytes]], directory: Pa
     resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], port, 1.0
     try:
         resolver.resolve(f"s1._domainkey.{name_of(7)}", "TXT")
-        resolver.resolve("9.0.77.127.in-addr.arpa", "PTR")
+        resolver.resolve("1.9.77.127.in-addr.arpa", "PTR")
     except dns.exception.DNSException:
         return False
     return True

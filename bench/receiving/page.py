@@ -18,8 +18,8 @@ METHOD: Final = """
 - Every server commits each message to disk before its 250. After each window the messages that it keeps are counted:
   as many as were acknowledged, or the run fails. A row is called authenticated only where the messages in the spool
   say `spf=pass`, `dkim=pass` and `dmarc=pass`.
-- Load by `bench/receiving/generator.c` from 250 loopback addresses: 1,000 sender domains with their own RSA-2048 keys by
-  Zipf's law, bodies with untidy white space, commands one at a time (no pipelining). Latency is that of a whole
+- Load by `bench/receiving/generator.c` from 250 loopback addresses, each of a prefix of its own: 1,000 sender domains with
+  their own RSA-2048 keys by Zipf's law, bodies with untidy white space, commands one at a time (no pipelining). Latency is that of a whole
   transaction, from MAIL (from the connection where each message has its own) to the 250 behind the final dot.
 - Before each window the same load runs for five seconds: what a host knows that has run for a while is then known
   (Postfix has its processes, mxd most of the senders' DNS records; the rarest are still asked for in the window).

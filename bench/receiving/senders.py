@@ -16,7 +16,7 @@ from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mail.dkim.sign import Signer
 from mxfleet.mail.message import parse_headers
 
-VERSION: Final = "senders-2"  # another one when what is written below changes
+VERSION: Final = "senders-3"  # another one when what is written below changes
 DOMAINS: Final = 1000
 PROVIDERS: Final = 20  # whose SPF records the domains include
 SIZES: Final = {"4k": 4096, "50k": 50_000}
@@ -185,14 +185,14 @@ def _zone(keys: list[str]) -> str:
             f'_dmarc.{name} TXT "v=DMARC1; p=reject; rua=mailto:dmarc@{name}.test"',
             f's1._domainkey.{name} TXT "v=DKIM1; k=rsa; p={key[:200]}" "{key[200:]}"',
         ]
-    lines += [f"client-{n}.bench A 127.77.0.{n}" for n in range(1, 251)]
+    lines += [f"client-{n}.bench A 127.77.{n}.1" for n in range(1, 251)]
     return "\n".join(lines) + "\n"
 
 
 def _reverse_zone() -> str:
     lines = ["$ORIGIN 77.127.in-addr.arpa.", "$TTL 3600"]
     lines += ["@ SOA ns.test. hostmaster.test. 1 3600 600 86400 300", "@ NS ns.test."]
-    lines += [f"{n}.0 PTR client-{n}.bench.test." for n in range(1, 251)]
+    lines += [f"1.{n} PTR client-{n}.bench.test." for n in range(1, 251)]
     return "\n".join(lines) + "\n"
 
 
