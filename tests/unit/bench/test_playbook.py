@@ -10,6 +10,7 @@ from bench import playbook
 from mxfleet.fleet import Secret
 from mxfleet.fleet.load import load_file
 from mxfleet.fleet.signing import CertificateView, DkimKey, Signing
+from mxfleet.fleet.transport_policy import policy_hosts
 from mxfleet.render.desired import Desired, desire
 from mxfleet.render.inputs import Inputs, named_by
 
@@ -19,7 +20,12 @@ SECRET = "a-secret-that-must-not-stand-in-a-playbook"
 
 @pytest.fixture(scope="module")
 def nodes() -> dict[str, Desired]:
-    names = ["mx.corp.test", "submit.corp.test", *(node.hostname for node in FLEET.nodes)]
+    names = [
+        "mx.corp.test",
+        "submit.corp.test",
+        *(node.hostname for node in FLEET.nodes),
+        *policy_hosts(FLEET),
+    ]
     certificates = tuple(
         CertificateView(name, "chain\n", "00", datetime(2027, 1, 1, tzinfo=UTC), Secret(f"tls/{name}"))
         for name in names
