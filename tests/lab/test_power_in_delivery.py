@@ -78,7 +78,7 @@ def waiting(lab: Lab, node: str) -> int:
 
 
 def log(lab: Lab, node: str, event: str) -> list[dict[str, str]]:
-    text = lab.inside(node, "journalctl --quiet --no-pager --output=cat --unit=mxd.service --since=-10min")
+    text = lab.inside(node, "journalctl --quiet --no-pager --output=cat --unit=mxd.service --boot")
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     return [line for line in lines if line["event"] == event]
 
