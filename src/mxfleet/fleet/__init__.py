@@ -1,5 +1,6 @@
 """The typed description of a fleet: what an inventory is written in."""
 
+from mxfleet.fleet.alias_file import alias_file
 from mxfleet.fleet.inventory import hosts
 from mxfleet.fleet.limits import Limits
 from mxfleet.fleet.model import (
@@ -70,5 +71,6 @@ __all__ = [
     "Vault",
     "Zone",
     "ZoneFile",
+    "alias_file",
     "hosts",
 ]
