@@ -6,6 +6,7 @@ import pytest
 
 from mxfleet.doctor.outside import extensions, is_open, replies
 from mxfleet.fleet import Fleet, Node
+from mxfleet.fleet.transport_policy import policy_hosts
 
 CLOSED = (
     53,
@@ -32,6 +33,7 @@ CLOSED = (
 
 def test_only_mail_ports_are_open_from_here(fleet: Fleet, node: Node) -> None:
     wanted = {25, fleet.ssh.port, *((465, 587) if fleet.accounts else ())}
+    wanted |= {443} if policy_hosts(fleet) else set()
     targets = [(str(address), port) for address in node.addresses for port in sorted({*CLOSED, *wanted})]
     with ThreadPoolExecutor(len(targets)) as pool:
         found = dict(zip(targets, pool.map(lambda target: is_open(*target), targets), strict=True))

@@ -2,6 +2,7 @@
 
 from mxfleet.doctor.inside import Inside
 from mxfleet.fleet import Fleet, Node
+from mxfleet.fleet.transport_policy import policy_hosts
 
 BOTH = frozenset({4, 6})
 FAMILIES = {"*": BOTH, "0.0.0.0": frozenset({4}), "::": frozenset({6})}
@@ -25,6 +26,7 @@ def test_exactly_the_ports_of_the_fleet_are_open_to_the_network(
     fleet: Fleet, node: Node, seen: Inside
 ) -> None:
     wanted = {fleet.ssh.port, 25, 8025, *((465, 587) if fleet.accounts else ())}
+    wanted |= {443} if policy_hosts(fleet) else set()
     found: dict[int, frozenset[int]] = {}
     for address, port in seen.sockets:
         if families := FAMILIES.get(address):
