@@ -77,7 +77,7 @@ def measure(arguments: argparse.Namespace) -> report.Result:
         say("memory at 500 sessions, and with a message of 50 MB")
         used = memory.measure(bench)
         survival = kills.measure(bench, 5 if arguments.quick else 20, say)
-        facts = machine.description(interpreter()[0]) | {"disk": kind}
+        facts = machine.description(interpreter(directory)[0]) | {"disk": kind}
         return report.Result(facts, rounds, seconds, measured, used, survival)
 
 

@@ -3,14 +3,16 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
-import sysconfig
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from bench.measured import ROOT
 from bench.receiving.certificate import Certificate
 from bench.receiving.machine import Account, BenchError, free_ports, wait_until
 from mxfleet.mxd import settings
@@ -33,17 +35,30 @@ def _has(table: str, key: str) -> bool:
     return key in getattr(kind, "__struct_fields__", ())
 
 
-def interpreter() -> tuple[str, dict[str, str]]:
+def interpreter(directory: Path) -> tuple[str, dict[str, str]]:
     """Debian's own Python where it has our version, for that is what nodes run; else the one that runs this.
 
-    With it come the variables by which it finds what is installed here.
+    With it come the variables by which it finds what a node has, and nothing else of what is installed here.
     """
     debian, version = "/usr/bin/python3", "import sys; print(sys.version_info[:2])"
     done = subprocess.run([debian, "-c", version], capture_output=True, text=True, check=False)
     if done.stdout.strip() != str(sys.version_info[:2]):
         return sys.executable, {}
-    paths = [str(Path(settings.__file__).parents[2]), sysconfig.get_paths()["platlib"]]
-    return debian, {"PYTHONPATH": ":".join(paths)}
+    paths = [Path(settings.__file__).parents[2], _node_packages(directory / "packages")]
+    return debian, {"PYTHONPATH": ":".join(map(str, paths))}
+
+
+def _node_packages(directory: Path) -> Path:
+    """Links to the packages of locks/node.txt: with others installed, structlog would load rich, for one."""
+    if not directory.exists():
+        directory.mkdir()
+        names = re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "locks" / "node.txt").read_text(), re.MULTILINE)
+        for name in names:
+            with contextlib.suppress(metadata.PackageNotFoundError):  # for other versions of Python
+                installed = metadata.distribution(name)
+                for top in {file.parts[0] for file in installed.files or () if file.parts[0] != ".."}:
+                    (directory / top).symlink_to(Path(str(installed.locate_file(top))))
+    return directory
 
 
 class Exchange:
@@ -66,7 +81,7 @@ class Exchange:
         path = directory / "mxd.toml"
         path.write_text(to_toml(_table(directory, certificate, resolver) | extra))
         settings.read(path)
-        python, environment = interpreter()
+        python, environment = interpreter(directory)
         command = [python, "-m", "mxfleet.mxd", "--settings", str(path), "serve"]
         command += [f"--listen=smtp=127.0.0.1:{self.port}", f"--listen=health=127.0.0.1:{health}"]
         with (directory / "log").open("wb") as log:

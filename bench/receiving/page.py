@@ -9,8 +9,8 @@ from bench.receiving.report import HEADINGS, Result, lines, verdicts
 
 PLOT: Final = "receive.png"
 METHOD: Final = """
-- `mxd serve` as it ships: two workers and the courier, SQLite spool, log to a file, trace ids, limits on; delivery
-  attempts are set to none, so that it holds what it accepts.
+- `mxd serve` as it ships, with the packages of `locks/node.txt` alone: two workers and the courier, SQLite spool, log
+  to a file, trace ids, limits on; delivery attempts are set to none, so that it holds what it accepts.
 - Debian's Postfix, a private instance that accepts and holds (its settings are below); it authenticates nothing,
   in no row. Its mail log goes to a file.
 - One machine for servers and load, loopback. The two take turns in pairs A B A B, each life in an empty directory on
@@ -19,8 +19,8 @@ METHOD: Final = """
   as many as were acknowledged, or the run fails. A row is called authenticated only where the messages in the spool
   say `spf=pass`, `dkim=pass` and `dmarc=pass`.
 - Load by `bench/receiving/generator.c` from 250 loopback addresses, each of a prefix of its own: 1,000 sender domains with
-  their own RSA-2048 keys by Zipf's law, bodies with untidy white space, commands one at a time (no pipelining). Latency is that of a whole
-  transaction, from MAIL (from the connection where each message has its own) to the 250 behind the final dot.
+  their own RSA-2048 keys by Zipf's law, bodies with untidy white space, commands one at a time (no
+  pipelining). Latency is that of a whole transaction, from MAIL (from the connection where each message has its own) to the 250 behind the final dot.
 - Before each window the same load runs for five seconds: what a host knows that has run for a while is then known
   (Postfix has its processes, mxd most of the senders' DNS records; the rarest are still asked for in the window).
 - Names by a private Knot and a real unbound on loopback, not validating: the zones are unsigned.

@@ -9,7 +9,7 @@ from mxfleet.mxd.resolver.wire import Message
 LONGEST: Final = 3600  # seconds; the resolver behind us keeps things longer
 TROUBLE: Final = 5  # seconds for which nobody asks again what got no answer (RFC 2308 §7: at most 300)
 SIZE: Final = 20_000  # questions
-VERDICTS: Final = 5_000
+VERDICTS: Final = 2_000
 
 
 class Cache:
