@@ -2,6 +2,7 @@
 
 from mxfleet.fleet import (
     Account,
+    Acme,
     Address4,
     Address6,
     Domain,
@@ -69,6 +70,11 @@ FLEET = Fleet(
         Zone(name="example.org", provider=_DNS),
         Zone(name="example.net", provider=_DNS),
         Zone(name="example.com", provider=_DNS),
+    ),
+    acme=Acme(
+        directory="https://acme-v02.api.letsencrypt.org/directory",
+        issuer="letsencrypt.org",
+        contact="postmaster@example.org",
     ),
     ssh=Ssh(user="ops"),
     vault=Vault(recipients=()),  # your team's age recipients; empty: only the operator's own identity

@@ -202,6 +202,7 @@ def test_all_that_a_fleet_can_say_of_routing_is_read_and_makes_sense() -> None:
     wide = replace(
         fleet,
         domains=(corp, *fleet.domains[1:], other),
+        acme=None,
         zones=(),
         relays=(Relay("*.partner.test", hub), Relay("*", Smtp("smart.test"))),
         forwarding=Forwarding(domain=corp.name),
