@@ -172,12 +172,33 @@ def test_what_cannot_be_read_matches_nothing() -> None:
     assert match([], [LEAF.public_bytes(Encoding.DER)] * 11, NAMES, NOW).record is None
 
 
+def what_is_said(octets: bytes) -> tuple[bytes, bytes]:
+    """What the authority has signed, and its signature: all of a certificate that anything is decided by."""
+    read = x509.load_der_x509_certificate(octets)
+    return read.tbs_certificate_bytes, read.signature
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # one that the damage has made negative
 @given(st.integers(0, 2000), st.integers(1, 255))
 def test_a_damaged_chain_never_passes_under_an_authority(at: int, flip: int) -> None:
     octets = bytearray(LEAF.public_bytes(Encoding.DER))
     octets[at % len(octets)] ^= flip
     chain = [bytes(octets), *(one.public_bytes(Encoding.DER) for one in CHAIN[1:])]
-    assert match([record(ROOT, 2, 1, 1)], chain, NAMES, NOW).record is None
+    if match([record(ROOT, 2, 1, 1)], chain, NAMES, NOW).record is not None:
+        assert what_is_said(chain[0]) == what_is_said(LEAF.public_bytes(Encoding.DER))
+
+
+def test_only_what_is_signed_is_judged_under_an_authority_and_every_octet_of_the_hosts_own() -> None:
+    """The count of unused bits before the signature is signed by nobody and says nothing (RFC 5280 §4.1.1.3)."""
+    leaf = LEAF
+    while leaf.signature[-1] & 1:  # where the last bit is 1 it cannot be called unused
+        leaf = issue("leaf", "middle", named("mx.b.test"))
+    octets = bytearray(leaf.public_bytes(Encoding.DER))
+    octets[-len(leaf.signature) - 1] = 1
+    chain = [bytes(octets), *(one.public_bytes(Encoding.DER) for one in CHAIN[1:])]
+    assert what_is_said(chain[0]) == what_is_said(leaf.public_bytes(Encoding.DER))
+    assert match([record(ROOT, 2, 1, 1)], chain, NAMES, NOW).record is not None
+    assert match([record(leaf, 3, 0, 1)], chain, NAMES, NOW).record is None
 
 
 @pytest.mark.parametrize(
