@@ -25,7 +25,7 @@ from mxfleet.mxd.window import Pace, Window
 RECIPIENTS: Final = 100  # of one DATA (RFC 5321 §4.5.3.1.8: at least that many are taken)
 REMEMBERED: Final = 10_000  # domains whose destination is kept in mind
 SLOW: Final = 5.0  # seconds without an answer after which an attempt takes no place from other destinations
-HANGING: Final = 15.0  # seconds after which what waits for a destination that hangs is looked at again
+HANGING: Final = 15.0  # seconds after which a hop of its own that hangs is looked at again; nothing avoids it
 SLOWEST: Final = 10  # times as many attempts may be slow as run otherwise; more wait like all
 
 
@@ -217,7 +217,10 @@ class Dispatcher:
             self._desk.run(self._put_back(waiting.lease, site))
 
     async def _put_back(self, lease: Lease, site: Site) -> None:
-        seconds = site.window.pause(time.monotonic()) or HANGING
+        """End a lease without an attempt; it is due when its destination may be tried, which `avoid` sees to."""
+        seconds = site.window.pause(time.monotonic())
+        if not seconds and (lease.hop or self._domains.get(lease.domain) != site.key):
+            seconds = HANGING
         with contextlib.suppress(SpoolError):
             await self._desk.spool.put_back(lease, time.time() + seconds)
         self._forget(lease)
