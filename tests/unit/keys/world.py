@@ -190,8 +190,8 @@ class World:
         found = [
             f"{name} signs with {key}, which is not visible everywhere"
             for name, keys in self.nodes_sign.items()
-            for key in keys
-            if key not in lost and any(zone.get(key) != by_id[key].public for zone in self.servers)
+            for key, has in keys.items()
+            if key not in lost and any(zone.get(key) != has for zone in self.servers)
         ]
         for key, last in self.used.items():
             alive = self.now <= last + timedelta(seconds=LIFETIME)
