@@ -7,7 +7,7 @@ from mxfleet.keys.facts import Called
 from mxfleet.keys.lifecycle import KeyState
 from mxfleet.keys.sight import Observation
 from tests.unit.keys.test_rotation import history, settled, states, wish
-from tests.unit.keys.world import LIFETIME, PERIODS, World
+from tests.unit.keys.world import LIFETIME, PERIODS, World, text
 
 S = KeyState
 NEXT, NOW = "dkim/corp.test/r3", "dkim/corp.test/r1"
@@ -84,6 +84,39 @@ def test_a_node_restored_from_a_backup_begins_the_drain_anew() -> None:
     world.pass_time(LIFETIME)
     assert world.problems() == []
     assert ("r1", "draining") in states(world)
+
+
+def test_a_key_stays_in_dns_for_the_whole_drain_behind_the_last_mail_of_the_last_node() -> None:
+    world = settled()
+    wish(world)
+    tend_until(world, "r3", S.READY)
+    world.cut_in_deploy = "mx2"  # it goes on with the old key, and so does mx3 behind it
+    for _ in range(40):
+        world.tend()
+        world.pass_time(1)
+    assert [NOW in keys for keys in world.nodes_sign.values()] == [False, True, True]
+    world.cut.clear()
+    for _ in range(200):
+        world.tend()
+        if world.servers[0][NOW] != "public r1":
+            break
+        world.pass_time(1)
+    kept = (world.now - world.used[NOW]).total_seconds()
+    assert PERIODS.drain <= kept <= PERIODS.drain + 10
+
+
+def test_one_run_writes_a_step_and_leaves_neither_servers_nor_nodes_behind_it() -> None:
+    world = World(domains=("corp.test",))
+    for turn in range(200):
+        if turn == 60:
+            wish(world)
+        world.tend()
+        assert world.servers[0] == {key.id: shown for key in world.state.dkim() if (shown := text(key))}
+        assert {frozenset(keys) for keys in world.nodes_sign.values()} == {
+            frozenset(key.id for key in world.state.signers())
+        }
+        world.pass_time(2)
+    assert ("r1", "removed") in states(world)
 
 
 def test_a_node_that_came_back_from_a_backup_unseen_keeps_the_old_key_in_dns() -> None:
