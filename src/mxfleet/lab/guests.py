@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mxfleet.errors import LabError
 from mxfleet.lab import cgroup, keeper, network, root
@@ -47,13 +48,18 @@ def boot(guest: Guest, tree: cgroup.Tree) -> None:
         "environment": NSPAWN_ENVIRONMENT,
         "log": str(DIRECTORY / f"{guest.name}.console"),
     }
+    keep(wish, tree)
+    if not cgroup.wait_until(lambda: runs(guest.name), seconds=5):
+        raise LabError(f"{guest.name} did not start: {last_words(guest.name)}")
+
+
+def keep(wish: dict[str, Any], tree: cgroup.Tree) -> None:
+    """Have the keeper start a program, and start the keeper where it is not there; raises OSError."""
     try:
         keeper.request(KEEPER, wish)
     except (ConnectionRefusedError, FileNotFoundError):
         start_keeper(tree)
         keeper.request(KEEPER, wish)
-    if not cgroup.wait_until(lambda: runs(guest.name), seconds=5):
-        raise LabError(f"{guest.name} did not start: {last_words(guest.name)}")
 
 
 def start_keeper(tree: cgroup.Tree) -> None:

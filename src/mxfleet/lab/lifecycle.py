@@ -14,6 +14,7 @@ from mxfleet.errors import LabError
 from mxfleet.fleet import Fleet
 from mxfleet.lab import (
     cgroup,
+    cloudflare,
     credentials,
     dnssec,
     faults,
@@ -58,6 +59,7 @@ def boot(fleet: Fleet, say: Say, *, owner: Path, inventory: str, cache: Path, ta
         for guest in asleep:
             guests.boot(guest, tree)
         services.wait(plan.guests)
+        cloudflare.start(plan, owner, tree)
         state.write(state.facts_of(plan, owner, inventory, complete=True))
     return plan
 

@@ -1,12 +1,13 @@
 """What a lab consists of, as a value: guests, addresses and names, derived from the fleet; nothing is touched."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from mxfleet.errors import LabError
-from mxfleet.fleet import Address, Fleet, Lmtp, Node, Rfc2136
+from mxfleet.fleet import Address, Cloudflare, Fleet, Lmtp, Node, Rfc2136
 from mxfleet.lab import neighbours
 
 PREFIX = "mxlab-"
@@ -21,6 +22,7 @@ OFFICE4, OFFICE6 = IPv4Address("10.77.0.110"), IPv6Address("fd77:77::110")
 PEER_DOMAIN = "peer.test"
 REVERSE4, REVERSE6 = "0.77.10.in-addr.arpa", "7.7.0.0.7.7.d.f.ip6.arpa"
 BLOCKLIST = "dnsbl.test"
+CLOUDFLARE_HERE = re.compile(r"http://127\.0\.0\.1:[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,10 @@ class Guest:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All guests of one lab, and what its DNS and mailbox server serve for the fleet."""
+    """All guests of one lab, and what its DNS and mailbox server serve for the fleet.
+
+    `cloudflare` are the zones whose provider is Cloudflare, `cloudflare_address` where the fleet asks for its API.
+    """
 
     fleet: str
     guests: tuple[Guest, ...]
@@ -61,6 +66,8 @@ class Plan:
     office_hosts: tuple[str, ...]
     key_name: str = "mxfleet."
     algorithm: str = "hmac-sha256"
+    cloudflare: tuple[str, ...] = ()
+    cloudflare_address: str = ""
 
     @property
     def nodes(self) -> tuple[Guest, ...]:
@@ -77,6 +84,7 @@ def plan_for(fleet: Fleet) -> Plan:
         )
     key_name, algorithm = _key(fleet)
     office_hosts = _office_hosts(fleet)
+    cloudflare, address = _cloudflare(fleet)
     return Plan(
         fleet=fleet.name,
         guests=(*map(_node, fleet.nodes), _world(), _office()),
@@ -86,6 +94,8 @@ def plan_for(fleet: Fleet) -> Plan:
         office_hosts=office_hosts,
         key_name=key_name,
         algorithm=algorithm,
+        cloudflare=cloudflare,
+        cloudflare_address=address,
     )
 
 
@@ -132,6 +142,19 @@ def _key(fleet: Fleet) -> tuple[str, str]:
         if isinstance(zone.provider, Rfc2136):
             return zone.provider.key_name, zone.provider.algorithm
     return "mxfleet.", "hmac-sha256"
+
+
+def _cloudflare(fleet: Fleet) -> tuple[tuple[str, ...], str]:
+    """The zones at Cloudflare, which must all be at one address of this machine: a lab changes no real zone."""
+    zones = [zone for zone in fleet.zones if isinstance(zone.provider, Cloudflare)]
+    addresses = {zone.provider.address for zone in zones if isinstance(zone.provider, Cloudflare)}
+    wrong = [address for address in addresses if not CLOUDFLARE_HERE.fullmatch(address)]
+    if wrong or len(addresses) > 1:
+        raise LabError(
+            f"zones {', '.join(zone.name for zone in zones)}: a laboratory's Cloudflare is one address of this machine",
+            hint='Cloudflare(address="http://127.0.0.1:7053", …)',
+        )
+    return tuple(zone.name for zone in zones), next(iter(addresses), "")
 
 
 def _office_hosts(fleet: Fleet) -> tuple[str, ...]:

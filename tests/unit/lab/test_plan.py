@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mxfleet.errors import LabError
-from mxfleet.fleet import Address4, Fleet
+from mxfleet.fleet import Address4, Cloudflare, EnvSecret, Fleet, Zone
 from mxfleet.fleet.load import load_file
-from mxfleet.lab import state
+from mxfleet.lab import cloudflare, state
 from mxfleet.lab.plan import Plan, guest_of, guests_of, plan_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,6 +30,33 @@ def test_one_node_makes_a_lab_of_three_guests() -> None:
     plan = plan_for(load_file(ROOT / "inventories" / "single.py"))
     assert [guest.name for guest in plan.guests] == ["mx1", "world", "office"]
     assert plan.service == ()
+
+
+def test_zones_at_cloudflare_are_known_with_the_address_of_its_stand_in(plan: Plan) -> None:
+    cloud = plan_for(load_file(ROOT / "inventories" / "lab_cloudflare.py"))
+    assert cloud.cloudflare == ("corp.test", "shop.test", "parked.test")
+    assert cloud.cloudflare_address == "http://127.0.0.1:7053"
+    assert set(cloud.cloudflare) < set(cloud.zones)  # Knot serves them as it serves the others
+    assert plan.cloudflare == ()
+
+
+@pytest.mark.parametrize(
+    "address", ["", "https://api.cloudflare.com", "http://127.0.0.1:7053.example.com", "http://127.0.0.1"]
+)
+def test_a_laboratory_never_changes_a_zone_at_the_real_cloudflare(fleet: Fleet, address: str) -> None:
+    provider = Cloudflare(token=EnvSecret("CLOUDFLARE"), address=address)
+    zones = (Zone(name="corp.test", provider=provider), *fleet.zones[1:])
+    with pytest.raises(LabError, match=r"zones corp\.test: a laboratory's Cloudflare is one address of this"):
+        plan_for(replace(fleet, zones=zones))
+
+
+def test_the_stand_in_of_cloudflare_is_told_of_secrets_by_the_files_they_are_in() -> None:
+    cloud = plan_for(load_file(ROOT / "inventories" / "lab_cloudflare.py"))
+    words = cloudflare.command(cloud, ROOT)
+    assert words[words.index("-m") + 1] == "tests.cloudflare_double"
+    assert words[words.index("--token-file") + 1] == "/run/mxfleet-lab/cloudflare.token"
+    assert words[words.index("--key-file") + 1] == "/run/mxfleet-lab/tsig.secret"
+    assert [words[at + 1] for at, word in enumerate(words) if word == "--zone"] == list(cloud.cloudflare)
 
 
 def test_the_office_has_a_mailbox_for_each_recipient(plan: Plan) -> None:
