@@ -1,15 +1,14 @@
 """What every DNS provider must do, on real servers; a missing server is a failure, never a silent pass."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
 
-import dns.rdatatype
 import dns.tsig
-import dns.zone
 import pytest
 
 from mxfleet.dns.families import Family
@@ -24,7 +23,7 @@ from mxfleet.errors import DnsError, PlanStale
 from tests.cloudflare_double import server as cloudflare_double
 from tests.cloudflare_double.account import Account
 from tests.cloudflare_double.server import Double
-from tests.contract import nameservers
+from tests.contract import cloudflare_itself, nameservers
 from tests.contract.nameservers import Nameserver, zone_text
 
 ZONE = "corp.test"
@@ -45,9 +44,21 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Nameserve
         yield running
 
 
-@pytest.fixture(params=[*SERVERS, "zonefile", "cloudflare"])
+ITSELF = ["cloudflare itself"] if cloudflare_itself.given(os.environ) else []
+
+
+@pytest.fixture(params=[*SERVERS, "zonefile", "cloudflare", "cloudflare below a label", *ITSELF])
 def provider(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Provider]:
     kind, _, limited = request.param.partition(" ")
+    if request.param == "cloudflare itself":
+        token, zone = os.environ[cloudflare_itself.TOKEN], os.environ[cloudflare_itself.ZONE]
+        with cloudflare_itself.below(connect(token), zone, ZONE, TEXT) as provider:
+            yield provider
+        return
+    if request.param == "cloudflare below a label":
+        with below_a_label() as provider:
+            yield provider
+        return
     if kind == "zonefile":
         (tmp_path / "corp.test.zone").write_text(TEXT)
         yield ZoneFileProvider(tmp_path / "corp.test.zone")
@@ -60,22 +71,37 @@ def provider(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Provide
         yield Rfc2136Provider(Server("127.0.0.1", running.port, running.key))
 
 
+@contextmanager
+def below_a_label() -> Iterator[Provider]:
+    """What runs on the real Cloudflare where that is given, on the double; nothing else of the zone may change."""
+    account = Account()
+    account.add("else.example")
+    account.put("else.example", name="old.else.example", type="A", content="10.0.0.9")
+    with cloudflare_double.running(Double(account, time.monotonic)) as double:
+        api = connect(account.token, address=double.address)
+        with cloudflare_itself.below(api, "else.example", ZONE, TEXT) as provider:
+            yield provider
+    [zone] = account.zones.values()
+    assert [(record["name"], record["content"]) for record in zone.records.values()] == [
+        ("old.else.example", "10.0.0.9")
+    ]
+
+
+@pytest.mark.parametrize("name", [cloudflare_itself.TOKEN, cloudflare_itself.ZONE])
+def test_the_real_cloudflare_is_asked_only_with_a_token_and_a_zone(name: str) -> None:
+    assert not cloudflare_itself.given({})
+    assert cloudflare_itself.given({cloudflare_itself.TOKEN: "x", cloudflare_itself.ZONE: "else.example"})
+    with pytest.raises(ValueError, match=f"{name} is set alone"):
+        cloudflare_itself.given({name: "x"})
+
+
 def double_with(text: str) -> Double:
     """The double with the zone of this zone file, as if it had always been there."""
     account = Account()
     account.add(ZONE)
-    parsed = dns.zone.from_text(text, ZONE, relativize=False)
-    for name, ttl, rdata in parsed.iterate_rdatas():
-        kind, content = dns.rdatatype.to_text(rdata.rdtype), rdata.to_text()
-        if kind == "SOA":
-            continue
-        owner, more = name.to_text(omit_final_dot=True), {}
-        if kind == "MX":
-            priority, content = content.split(" ")
-            more = {"priority": int(priority)}
-        if kind in ("MX", "NS"):
-            content = content.rstrip(".")
-        account.put(ZONE, name=owner, type=kind, content=content, ttl=ttl, **more)
+    for body in cloudflare_itself.bodies(ZONE, text):
+        if body["type"] != "SOA":
+            account.put(ZONE, **body)
     return Double(account, time.monotonic)
 
 
