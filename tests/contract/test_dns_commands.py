@@ -1,6 +1,8 @@
 """`mxfleet dns plan|apply` as typed, against a private Knot: exit codes, texts, JSON."""
 
+import base64
 import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,3 +172,30 @@ def test_drift_looks_at_each_authoritative_server_too(
     assert {(lag["server"], lag["says"], lag["serial"]) for lag in said["servers"]} == {
         ("ns2.corp.test", "does not have it", 1)
     }
+
+
+def test_the_secret_of_the_zone_is_in_nothing_that_is_said_logged_or_written(
+    knot: Nameserver, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    verbs = (
+        ["plan", "--out", str(tmp_path / "plan.json")],
+        ["plan", "--json"],
+        ["apply"],
+        ["drift", "--json"],
+    )
+    for verb in verbs:
+        main(["dns", *verb])
+    said = capsys.readouterr()
+    written = {
+        path.relative_to(tmp_path): path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file() and tmp_path / "knot" not in path.parents
+    }
+    assert nameservers.SECRET in (tmp_path / "knot" / "knot.conf").read_text()  # where it has to be
+    assert Path("plan.json") in written
+    assert len(written) > 3  # ledger and vault too
+    secret = base64.b64decode(nameservers.SECRET)
+    for word in (nameservers.SECRET, secret.decode()):
+        assert word not in said.out + said.err + caplog.text
+        assert [path for path, content in written.items() if word.encode() in content] == []

@@ -13,6 +13,7 @@ from mxfleet.keys.ledger import read_signing
 from mxfleet.keys.vault import Vault
 from mxfleet.lab import guests
 from mxfleet.lab.letters import Post
+from mxfleet.lab.state import DIRECTORY
 from tests.lab.running import INVENTORY, ROOT, Lab
 
 NODE = "mx1"
@@ -112,6 +113,39 @@ def test_the_words_of_pyinfra_hold_no_secret_even_where_it_shows_everything(
     encoded = [base64.b64encode(word.encode()).decode().rstrip("=")[:-2] for word in changed]
     assert [word for word in [*changed, *encoded] if word in said] == []
     assert in_the_journal(lab, changed) == []
+
+
+SEARCH = """
+cat > /run/sought && trap 'rm -f /run/sought' EXIT
+grep -rlaF -f /run/sought --exclude=sought --devices=skip /etc /home /opt /root /run /srv /tmp /usr/local /var
+grep -laF -f /run/sought /proc/[0-9]*/cmdline /proc/[0-9]*/environ
+true
+"""
+
+
+def places(lab: Lab, node: str, words: list[str]) -> list[str]:
+    """Where root itself finds one of the words on a node: files, arguments, environments."""
+    return lab.inside(
+        node, f"{{ {SEARCH} }} 2>/dev/null", "".join(f"{word}\n" for word in words).encode()
+    ).split()
+
+
+def test_no_credential_of_dns_acme_or_vault_is_anywhere_on_a_node_even_for_root(lab: Lab) -> None:
+    vault = Vault.of(lab.fleet, ROOT)
+    assert lab.fleet.acme
+    words = [
+        (DIRECTORY / "tsig.secret").read_text().strip(),
+        vault.read(lab.fleet.acme.secret.name).decode().splitlines()[1],
+        Path(ROOT / lab.fleet.vault.identity.path).read_text().strip().splitlines()[-1],
+    ]
+    assert all(len(word) >= 40 for word in words)
+    account = vault.read(lab.fleet.accounts[0].secret.name).decode().rpartition("$")[2]
+    for node in lab.fleet.nodes:
+        assert "/etc/mxfleet/accounts.toml" in places(
+            lab, node.name, [account]
+        )  # else it finds nothing at all
+        assert places(lab, node.name, words) == []
+    assert in_the_journal(lab, words) == []
 
 
 def arrived(lab: Lab, words: list[str]) -> bool:
