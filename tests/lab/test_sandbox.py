@@ -16,7 +16,7 @@ UNIT, PROBE = "mxd.service", "mxd-attempts.service"
 SCRIPT = Path(__file__).with_name("attempts.py")
 INSIDE, OUTSIDE = "/run/mxd-attempts.json", "/run/mxd-attempts-outside.json"
 NOT_OF_THE_SANDBOX = {
-    "Type", "NotifyAccess", "ExecStartPre", "ExecStart", "ExecStopPost", "Sockets", "Restart", "RestartSec",
+    "Type", "NotifyAccess", "ExecStartPre", "ExecStart", "ExecStopPost", "ExecReload", "Sockets", "Restart", "RestartSec",
 }  # fmt: skip
 PROBE_UNIT = """[Service]
 Type=oneshot
