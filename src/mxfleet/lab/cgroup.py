@@ -150,9 +150,9 @@ def populated(directory: Path) -> bool:
 def processes(directory: Path) -> list[int]:
     """The processes in the group and below it."""
     found: list[int] = []
-    for path in [directory, *(item for item in directory.rglob("*") if item.is_dir())]:
-        with contextlib.suppress(OSError):  # a group may end while it is read
-            found += map(int, (path / "cgroup.procs").read_text(encoding="ascii").split())
+    for path, _, _ in os.walk(directory):  # which, unlike rglob(), bears that a group ends while it is read
+        with contextlib.suppress(OSError):
+            found += map(int, (Path(path) / "cgroup.procs").read_text(encoding="ascii").split())
     return found
 
 
