@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import typer
@@ -38,9 +39,10 @@ def check(
     if fix:
         subprocess.run([scripts / "ruff", "format", "--quiet", "."], check=False)
         subprocess.run([scripts / "ruff", "check", "--quiet", "--fix", "."], check=False)
-    failed = [
-        name for name, (program, *rest) in STEPS.items() if not _step(name, [str(scripts / program), *rest])
-    ]
+    commands = {name: [str(scripts / program), *rest] for name, (program, *rest) in STEPS.items()}
+    with ThreadPoolExecutor(len(commands)) as pool:  # at the same time: the tests leave room on two cores
+        passed = dict(zip(commands, pool.map(_step, commands.keys(), commands.values()), strict=True))
+    failed = [name for name in STEPS if not passed[name]]
     if failed:
         print(f"check: failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -48,6 +50,11 @@ def check(
 
 def _step(name: str, command: list[str]) -> bool:
     begun = time.monotonic()
-    code = subprocess.run(command, check=False).returncode
-    print(f"check: {name:<7}{'ok' if code == 0 else 'FAILED'} {time.monotonic() - begun:5.1f} s", flush=True)
-    return code == 0
+    shown = (
+        None if name == "tests" else subprocess.PIPE
+    )  # the longest shows its progress, the others what they found
+    done = subprocess.run(command, check=False, stdout=shown, stderr=subprocess.STDOUT, text=True)
+    seconds = time.monotonic() - begun
+    said = done.stdout if done.returncode and done.stdout else ""
+    print(f"{said}check: {name:<7}{'FAILED' if done.returncode else 'ok'} {seconds:5.1f} s", flush=True)
+    return done.returncode == 0
