@@ -13,6 +13,7 @@ from tests.lab.running import Lab
 
 CURL = "curl --silent --show-error --fail --cacert /run/mxlab/authorities.pem --max-time 10"
 URL = "https://mta-sts.{domain}/.well-known/mta-sts.txt"
+NEW_EXCHANGE = 'nodes=(*_LAB.nodes[:2], replace(_LAB.nodes[2], hostname="mx9.corp.test"))'
 CHANGE = "policy=replace(_LAB.policy, mta_sts_max_age=86401)"
 
 
@@ -46,6 +47,17 @@ def delivered(lab: Lab) -> None:
         lambda: "to=<alice@corp.test>" in lab.inside("world", f"{log} | grep status=sent || true"),
     )
     assert "Verified TLS connection established to mx.corp.test" in lab.inside("world", log)
+
+
+def test_an_exchange_that_the_announced_policy_does_not_name_gets_no_mail(
+    lab: Lab, variant: Callable[[str], Path]
+) -> None:
+    """Else a sender that keeps the policy would refuse to deliver to it."""
+    before = lab.inside("world", "dig +short @10.77.0.101 corp.test MX")
+    refused = lab.mxfleet("dns", "apply", "--fleet", str(variant(NEW_EXCHANGE)), "--without", "mta-sts")
+    assert refused.returncode == 1
+    assert "policy-before-mx: mx9.corp.test would get mail of corp.test" in refused.stderr
+    assert lab.inside("world", "dig +short @10.77.0.101 corp.test MX") == before
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ NULL_MX = "0 ."
 class Case:
     """What a guard looks at: one zone's plan, the zone before and after, and the ledger's view.
 
-    `unserved` says, by domain, which host does not serve the MTA-STS policy that the plan announces.
+    `unserved` says, by domain, which host does not serve the MTA-STS policy that the plan announces; `moving` are
+    the domains that announce another policy than the fleet's, whether the plan changes that or leaves it out.
     """
 
     plan: ZonePlan
@@ -26,6 +27,7 @@ class Case:
     after: Sequence[Record]
     state: State
     unserved: Mapping[str, str] = field(default_factory=dict)
+    moving: frozenset[str] = frozenset()
 
 
 Guard = Callable[[Case], Iterator[str]]
@@ -93,13 +95,15 @@ def policy_before_id(case: Case) -> Iterator[str]:
             yield f"{domain} would announce a policy that is not there: {case.unserved[domain]}"
 
 
+def moving_policies(plan: ZonePlan) -> frozenset[str]:
+    """The domains whose announced MTA-STS policy the plan replaces."""
+    updates = (change.record.name for change in plan.records("update") if change.family is Family.MTA_STS)
+    return frozenset(name.removeprefix("_mta-sts.") for name in updates)
+
+
 def policy_before_mx(case: Case) -> Iterator[str]:
     """An exchange gets mail only after the policy that names it is announced: its id is in the zone already."""
-    moving = {
-        c.record.name.removeprefix("_mta-sts.")
-        for c in case.plan.records("update")
-        if c.family is Family.MTA_STS
-    }
+    moving = case.moving | moving_policies(case.plan)
     for change in case.plan.changes:
         after = change.after
         if after and after.type == "MX" and after.name in moving and after.value != NULL_MX:
@@ -127,12 +131,13 @@ def refusals(
     observed: Mapping[str, Sequence[Record]],
     state: State,
     unserved: Mapping[str, str] = MappingProxyType({}),
+    moving: frozenset[str] = frozenset(),
 ) -> list[tuple[str, str]]:
     """Every (guard id, reason) that stands against the plan; pure."""
     found = []
     for zone in plan.zones:
         before = observed[zone.zone]
-        case = Case(zone, before, after_plan(zone, before), state, unserved)
+        case = Case(zone, before, after_plan(zone, before), state, unserved, moving)
         found += [(name, reason) for name, guard in GUARDS.items() for reason in guard(case)]
     return found
 
@@ -143,13 +148,13 @@ def refuse_unsafe(
     state: State,
     forced: Collection[str],
     unserved: Mapping[str, str] = MappingProxyType({}),
+    moving: frozenset[str] = frozenset(),
 ) -> None:
     """Raise GuardRefused with the first refusal that is not forced; DnsError for a guard that does not exist."""
     if unknown := sorted(set(forced) - set(GUARDS)):
         raise DnsError(f"there is no guard {unknown[0]!r}", hint=f"the guards are {', '.join(GUARDS)}")
-    standing = [
-        (name, reason) for name, reason in refusals(plan, observed, state, unserved) if name not in forced
-    ]
+    found = refusals(plan, observed, state, unserved, moving)
+    standing = [(name, reason) for name, reason in found if name not in forced]
     if standing:
         name, reason = standing[0]
         more = f" (and {len(standing) - 1} more)" if len(standing) > 1 else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from mxfleet.dns.activation import PATIENCE, Activation, activate_visible
 from mxfleet.dns.desired import desired, zone_of
 from mxfleet.dns.families import Family, our_names, selector_name
-from mxfleet.dns.guards import refuse_unsafe
+from mxfleet.dns.guards import moving_policies, refuse_unsafe
 from mxfleet.dns.hosting import providers_for
 from mxfleet.dns.plan import Plan, ZonePlan, former_family, plan_zone
 from mxfleet.dns.policy_hosts import unserved
@@ -41,13 +41,15 @@ __all__ = [
 class Planned:
     """A plan and the zones as they were read for it.
 
-    `unserved` says which hosts do not serve the MTA-STS policies that the plan announces, by domain.
+    `unserved` says which hosts do not serve the MTA-STS policies that the plan announces, by domain; `moving` are the
+    domains that announce another policy than the fleet's, also where the plan leaves that out.
     """
 
     plan: Plan
     snapshots: Mapping[str, Snapshot]
     state: State
     unserved: Mapping[str, str] = field(default_factory=dict)
+    moving: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def make_plan(
         snapshots[zone] = providers[zone].read(zone, interesting | places[zone])
         known = ours | snapshots[zone].marked
         plans.append(plan_zone(zone, items, snapshots[zone].records, known, names, adopt=adopt))
+    moving = frozenset(domain for plan in plans for domain in moving_policies(plan))
     if without:
         plans = [_only(plan, frozenset(Family) - frozenset(without)) for plan in plans]
     announced = [
@@ -98,7 +101,7 @@ def make_plan(
         if change.after and change.family is Family.MTA_STS
     ]
     missing = unserved(fleet, announced) if announced else {}
-    return Planned(Plan(fleet.name, tuple(plans), wanted.elsewhere), snapshots, state, missing)
+    return Planned(Plan(fleet.name, tuple(plans), wanted.elsewhere), snapshots, state, missing, moving)
 
 
 def apply_plan(
@@ -119,7 +122,7 @@ def apply_plan(
     _refuse_other(planned.plan, expect)
     _refuse_disputed(planned.plan)
     observed = {zone: snapshot.records for zone, snapshot in planned.snapshots.items()}
-    refuse_unsafe(planned.plan, observed, writer.state, forced, planned.unserved)
+    refuse_unsafe(planned.plan, observed, writer.state, forced, planned.unserved, planned.moving)
     for number, zone in enumerate(planned.plan.zones, 1):
         told("changed", number, len(planned.plan.zones))
         ours = ours_in(planned.state, zone.zone)

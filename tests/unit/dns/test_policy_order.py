@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from mxfleet.dns.families import Family
-from mxfleet.dns.guards import refusals
+from mxfleet.dns.guards import moving_policies, refusals
 from mxfleet.dns.policy_hosts import unserved
 from mxfleet.dns.publish import _only
 from mxfleet.fleet import Address, Fleet
@@ -27,8 +27,9 @@ def standing(
     observed = {zone.name: wanted_records(before, active_state(), zone.name) for zone in after.zones}
     state = active_state(*(owning(*records, zone=zone) for zone, records in observed.items()))
     plan = plan_of(after, state, observed)
+    moving = frozenset(domain for zone in plan.zones for domain in moving_policies(zone))
     plan = replace(plan, zones=tuple(_only(zone, frozenset(Family) - without) for zone in plan.zones))
-    return refusals(plan, observed, state, unserved)
+    return refusals(plan, observed, state, unserved, moving)
 
 
 def test_an_id_is_not_announced_while_a_host_serves_another_policy() -> None:
@@ -48,6 +49,10 @@ def test_an_exchange_gets_no_mail_before_the_policy_that_names_it_is_announced()
         "mx3.corp.test would get mail of corp.test from senders that know only the policy without it "
     )
     assert standing(SMALLER, STS, {}, frozenset({Family.MX})) == []  # first the id, the rest a TTL later
+    without = standing(
+        SMALLER, STS, {}, frozenset({Family.MTA_STS})
+    )  # and leaving the id out is no way around
+    assert {name for name, _ in without} == {"policy-before-mx"}
 
 
 def test_an_exchange_that_leaves_goes_first() -> None:
