@@ -86,6 +86,7 @@ class ScopeTree:
             [
                 "systemd-run",
                 "--scope",
+                "--collect",  # else a scope that was killed stays loaded as failed, and nobody gets its name
                 "--quiet",
                 f"--unit={self.scope}",
                 "-p",
