@@ -82,22 +82,23 @@ class ScopeTree:
         hold = (
             f"mkdir -p {self.root}/holder && echo 0 > {self.root}/holder/cgroup.procs && exec sleep infinity"
         )
-        self.ask(
-            [
-                "systemd-run",
-                "--scope",
-                "--collect",  # else a scope that was killed stays loaded as failed, and nobody gets its name
-                "--quiet",
-                f"--unit={self.scope}",
-                "-p",
-                "Delegate=yes",
-                "sh",
-                "-c",
-                hold,
-            ]
-        )
-        if not wait_until(lambda: (self.root / "holder").is_dir(), seconds=5):
-            raise LabError(f"systemd gave no scope {self.scope}", hint=f"see: systemctl status {self.scope}")
+        command = [
+            "systemd-run",
+            "--scope",
+            "--collect",  # else a scope that was killed stays loaded as failed, and nobody gets its name
+            "--quiet",
+            f"--unit={self.scope}",
+            "-p",
+            "Delegate=yes",
+            "sh",
+            "-c",
+            hold,
+        ]
+        for _ in range(10):  # the name of a scope that just ended is refused for a moment
+            self.ask(command)
+            if wait_until(lambda: (self.root / "holder").is_dir(), seconds=2):
+                return
+        raise LabError(f"systemd gave no scope {self.scope}", hint=f"see: systemctl status {self.scope}")
 
     def remove(self) -> None:
         """End the holder; systemd removes a scope in which nothing runs."""
