@@ -16,8 +16,8 @@ CURRENT = "/opt/mxfleet/current"
 FORWARDING_KEYS = "/etc/mxfleet/srs.keys"
 COMMAND = "/usr/local/sbin/mxd"
 SERVICE = "mxd.service"
-FIXED = (f"/etc/systemd/system/{SERVICE}", f"/etc/systemd/system/{SERVICE}.d/50-mxfleet.conf")
-"""What a running service cannot take in, beside its release: its own unit."""
+FIXED = (f"/etc/systemd/system/{SERVICE}",)
+"""What a running service cannot take in, beside its release: its own unit, but not the drop-in, which names every key."""
 TRUST = "/etc/mxfleet/trust.pem"
 
 
