@@ -174,18 +174,11 @@ def compromise(
 
 
 def _tend(fleet: "Fleet", inventory: Path, by: str, wait: float, *, json_output: bool) -> int:
-    from mxfleet.cli.tending import Live, as_values, run_until_quiet, stuck, waiting
+    from mxfleet.cli.tending import Live, run_until_quiet
+    from mxfleet.cli.tending_report import TendingReport
 
-    live = Live.of(fleet, inventory, ROOT)
-    say = (lambda _: None) if json_output else print
-    tended = run_until_quiet(live, by, wait, say)
-    if json_output:
-        print(json.dumps(as_values(tended), indent=2))
-        return 2 if stuck(tended) else 0
-    for sentence in waiting(tended, live.clock()):
-        print(sentence)
-    print("next: mxfleet tend, again and again (a timer does it), takes the steps as they come due")
-    return 2 if stuck(tended) else 0
+    live, report = Live.of(fleet, inventory, ROOT), TendingReport(json_output)
+    return report.end(run_until_quiet(live, by, wait, report.say), live.clock())
 
 
 def _waits(fleet: "Fleet", state: "State") -> dict[str, str]:

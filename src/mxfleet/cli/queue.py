@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,79 +66,34 @@ def show_summary(fleet: FleetFile = None, node: OnlyNode = "", as_json: AsJson =
     return _problems(answers)
 
 
-@app.command("retry")
-def retry(
-    fleet: FleetFile = None,
-    node: OnlyNode = "",
-    domain: Domain = "",
-    trace: Trace = "",
-    sender: Sender = "",
-    recipient: Recipient = "",
-    everything: Everything = False,
-    as_json: AsJson = False,
-) -> int:
-    """Have deliveries tried now."""
-    return _change("retry", fleet, node, _selection(domain, trace, sender, recipient), everything, as_json)
+CHANGES = {
+    "retry": "Have deliveries tried now.",
+    "hold": "Keep deliveries from being tried until they are released.",
+    "release": "Have held deliveries tried again, at once.",
+    "delete": "Forget deliveries; nobody is told. To tell their senders: mxfleet queue expire.",
+    "expire": "One last try now; what it does not deliver fails, and its sender is told.",
+}
+"""What is done to deliveries that are chosen in the same way → what it means."""
 
 
-@app.command("hold")
-def hold(
-    fleet: FleetFile = None,
-    node: OnlyNode = "",
-    domain: Domain = "",
-    trace: Trace = "",
-    sender: Sender = "",
-    recipient: Recipient = "",
-    everything: Everything = False,
-    as_json: AsJson = False,
-) -> int:
-    """Keep deliveries from being tried until they are released."""
-    return _change("hold", fleet, node, _selection(domain, trace, sender, recipient), everything, as_json)
+def _verb(name: str) -> Callable[..., int]:
+    def change(
+        fleet: FleetFile = None,
+        node: OnlyNode = "",
+        domain: Domain = "",
+        trace: Trace = "",
+        sender: Sender = "",
+        recipient: Recipient = "",
+        everything: Everything = False,
+        as_json: AsJson = False,
+    ) -> int:
+        return _change(name, fleet, node, _selection(domain, trace, sender, recipient), everything, as_json)
+
+    return change
 
 
-@app.command("release")
-def release(
-    fleet: FleetFile = None,
-    node: OnlyNode = "",
-    domain: Domain = "",
-    trace: Trace = "",
-    sender: Sender = "",
-    recipient: Recipient = "",
-    everything: Everything = False,
-    as_json: AsJson = False,
-) -> int:
-    """Have held deliveries tried again, at once."""
-    return _change("release", fleet, node, _selection(domain, trace, sender, recipient), everything, as_json)
-
-
-@app.command("delete")
-def delete(
-    fleet: FleetFile = None,
-    node: OnlyNode = "",
-    domain: Domain = "",
-    trace: Trace = "",
-    sender: Sender = "",
-    recipient: Recipient = "",
-    everything: Everything = False,
-    as_json: AsJson = False,
-) -> int:
-    """Forget deliveries; nobody is told. To tell their senders: mxfleet queue expire."""
-    return _change("delete", fleet, node, _selection(domain, trace, sender, recipient), everything, as_json)
-
-
-@app.command("expire")
-def expire(
-    fleet: FleetFile = None,
-    node: OnlyNode = "",
-    domain: Domain = "",
-    trace: Trace = "",
-    sender: Sender = "",
-    recipient: Recipient = "",
-    everything: Everything = False,
-    as_json: AsJson = False,
-) -> int:
-    """One last try now; what it does not deliver fails, and its sender is told."""
-    return _change("expire", fleet, node, _selection(domain, trace, sender, recipient), everything, as_json)
+for _name, _meaning in CHANGES.items():
+    app.command(_name, help=_meaning)(_verb(_name))
 
 
 @app.command("reroute")

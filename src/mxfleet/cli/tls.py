@@ -166,7 +166,8 @@ def renew(
 ) -> int:
     """Replace certificates now, each with the next key, whose TLSA record every name server must show."""
     from mxfleet.cli.renewing import renew_with_next, renew_with_same
-    from mxfleet.cli.tending import Live, as_values, stuck, waiting
+    from mxfleet.cli.tending import Live
+    from mxfleet.cli.tending_report import TendingReport
     from mxfleet.fleet.load import choose, load_file
     from mxfleet.keys.ledger import read_state
 
@@ -182,21 +183,8 @@ def renew(
             print("\n".join(f"renewed {one} with the key that it has" for one in issued))
             print("next: mxfleet tend (or deploy) brings them to the nodes")
         return 0
-    said: list[str] = []
-
-    def say(sentence: str) -> None:
-        said.append(sentence)
-        if not json_output:
-            print(sentence, flush=True)
-
-    tended = renew_with_next(live, tuple(name or ()), wait, say)
-    if json_output:
-        print(json.dumps({**as_values(tended), "done": said}, indent=2))
-        return 2 if stuck(tended) else 0
-    for sentence in waiting(tended, live.clock()):
-        print(sentence)
-    print("next: mxfleet tend, again and again (a timer does it), takes the steps as they come due")
-    return 2 if stuck(tended) else 0
+    report = TendingReport(json_output)
+    return report.end(renew_with_next(live, tuple(name or ()), wait, report.say), live.clock())
 
 
 def _waits(fleet: "Fleet", state: "State") -> dict[str, str]:
