@@ -23,7 +23,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPeriods:
-    """How long each step in the life of a key lasts, in seconds (design.md §7); `rotate` 0 is never by itself."""
+    """How long each step in the life of a key lasts, in seconds; `rotate` 0 is never by itself."""
 
     rotate: int = 90 * DAY
     ttl: int = HOUR

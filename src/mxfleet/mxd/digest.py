@@ -1,4 +1,4 @@
-"""What a process loaded, as one number: the deploy restarts the service where it differs (design.md §5)."""
+"""What a process loaded, as one number: the deploy restarts the service where it differs."""
 
 import hashlib
 from collections.abc import Mapping
