@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 PLACES = (ROOT, ROOT / "src" / "mxfleet", ROOT / "docs")
 NAMED = re.compile(r"`([a-z_]+(?:/[A-Za-z0-9_.*{},-]+)*/[A-Za-z0-9_.*-]*)`")
-NOT_KEPT = {"state/"}  # an operator's own, in no clone
+NOT_KEPT = {"state/", "backup/"}  # an operator's own, in no clone
 SUFFIXES = (".py", ".md", ".j2", ".txt", ".toml", "/")
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mxfleet.dns.activation import PATIENCE, PAUSE, places_of
@@ -11,6 +12,7 @@ from mxfleet.dns.families import Family, challenge_name
 from mxfleet.dns.plan import Change, ZonePlan
 from mxfleet.dns.publish import Providers, apply_zone, ours_in
 from mxfleet.dns.records import Record, txt
+from mxfleet.errors import DnsError
 from mxfleet.fleet.model import Fleet
 from mxfleet.keys.ledger import Writer
 
@@ -42,9 +44,13 @@ class Challenges:
         return trouble | self._unseen({h: p for h, p in proofs.items() if h not in trouble})
 
     def remove(self) -> None:
-        """Take away what was published."""
+        """Take away what was published; what cannot be now is in the ledger, and goes with the next proof there.
+
+        It must not cost the certificates that were just had.
+        """
         for zone in self._published:
-            self._write(zone, [])
+            with suppress(DnsError):
+                self._write(zone, [])
         self._published.clear()
 
     def _write(self, zone: str, records: list[Record]) -> None:

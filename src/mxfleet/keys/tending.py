@@ -75,7 +75,7 @@ class Tended:
     @property
     def busy(self) -> bool:
         """Whether anything was done, so that another run may find more to do."""
-        return bool(self.decision.steps or self.records or self.deployed)
+        return bool(self.decision.steps or self.records or (self.deployed and not self.trouble))
 
 
 def tend(

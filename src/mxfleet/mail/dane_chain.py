@@ -26,6 +26,7 @@ _UNREADABLE = (
     x509.UnsupportedGeneralNameType,
 )
 _MAX_CHAIN = 10
+_MAX_RECORDS = 10  # of authorities that are tried; whoever publishes more means no good
 # Critical extensions of an issuer that are looked at here; with any other it issues nothing (RFC 5280 §4.2).
 _UNDERSTOOD = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.CertificatePolicies)
 
@@ -53,11 +54,10 @@ def match(records: Sequence[Tlsa], chain: Sequence[bytes], names: Sequence[str],
         if record.usage == 3 and fulfils(record, certificates[0]):
             return Match(record)
     reason = "no record matches the host's certificate"
-    for record in records:
-        if record.usage == 2:
-            reason = _under_authority(record, certificates, names, now)
-            if not reason:
-                return Match(record)
+    for record in [one for one in records if one.usage == 2][:_MAX_RECORDS]:
+        reason = _under_authority(record, certificates, names, now)
+        if not reason:
+            return Match(record)
     return Match(None, reason)
 
 
@@ -86,20 +86,26 @@ def _under_authority(
     if not _may_serve(host):
         return "the certificate is not for servers"
     known = [*certificates[1:], *_published(record)]
-    return "" if _leads(record, [host], known, now) else "no valid chain leads to the authority of a record"
+    return "" if _leads(record, host, known, now) else "no valid chain leads to the authority of a record"
 
 
-def _leads(
-    record: Tlsa, path: Sequence[x509.Certificate], known: Sequence[x509.Certificate], now: datetime
-) -> bool:
-    """Whether a path goes on to the record's authority; an authority may have several certificates."""
-    last = path[-1]
-    if not last.not_valid_before_utc <= now <= last.not_valid_after_utc:
-        return False
-    if len(path) > 1 and fulfils(record, last):
-        return True
-    further = (one for one in known if one not in path and _issued(one, last, len(path) - 1))
-    return any(_leads(record, [*path, issuer], known, now) for issuer in further)
+def _leads(record: Tlsa, host: x509.Certificate, known: Sequence[x509.Certificate], now: datetime) -> bool:
+    """Whether a path leads to the record's authority; an authority may have several certificates.
+
+    Step by step upwards, all paths at once: a certificate is looked at once in each step, so that a hostile chain
+    of one name and one key, where each seems to have issued each, costs no more than its square in each step.
+    """
+    issuers = [one for one in known if _is_valid(one, now)]
+    reached = [host] if _is_valid(host, now) else []
+    for below in range(len(issuers)):
+        reached = [one for one in issuers if any(_issued(one, last, below) for last in reached)]
+        if any(fulfils(record, one) for one in reached):
+            return True
+    return False
+
+
+def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
 
 
 def _published(record: Tlsa) -> Iterator[x509.Certificate]:

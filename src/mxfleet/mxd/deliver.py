@@ -61,7 +61,7 @@ class Deliverer:
         tried = 0
         async for hop, left, rule in self._places(place, letter, domains, undecided):
             while left and tried < HOSTS:
-                found, done = await self._dialogue.hold(hop, left, rule, letter)
+                found, done = await self._dialogue.hold(hop, left[: HOSTS - tried], rule, letter)
                 if found.decided:
                     self._learn(hop, found)
                     return found

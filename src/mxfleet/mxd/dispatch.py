@@ -97,11 +97,18 @@ class Dispatcher:
             task.add_done_callback(lambda _: self._finding.discard(lease.delivery))
 
     async def _find(self, lease: Lease) -> None:
-        place = await self._router.place(lease.domain, lease.hop)
-        if place.refusal is None:  # what needs another kind of TLS goes apart
-            mark = await self._security.mark(lease.domain)
-            place = msgspec.structs.replace(place, key=place.key + mark)
-        self._tasks.pop(lease.delivery, None)
+        """A lease whose destination is not found, whatever the reason, is kept by nobody: its time runs out."""
+        try:
+            place = await self._router.place(lease.domain, lease.hop)
+            if place.refusal is None:  # what needs another kind of TLS goes apart
+                mark = await self._security.mark(lease.domain)
+                place = msgspec.structs.replace(place, key=place.key + mark)
+        except BaseException:  # cancelled as well
+            self._forget(lease)
+            self._changed()
+            raise
+        finally:
+            self._tasks.pop(lease.delivery, None)
         self._queue(Waiting(lease, place))
 
     def _queue(self, waiting: Waiting) -> None:

@@ -136,7 +136,12 @@ async def _body(reader: asyncio.StreamReader) -> bytes:
         raise NoOpinion(f"it says {head[:60]!r}")
     length = _headers(head).get("content-length", "")
     if not length:
-        return await reader.read(MAX_ANSWER)
+        body = bytearray()
+        while piece := await reader.read(MAX_ANSWER - len(body) + 1):
+            body += piece
+            if len(body) > MAX_ANSWER:
+                raise NoOpinion(f"an answer of more than {MAX_ANSWER} octets")
+        return bytes(body)
     if not length.isascii() or not length.isdigit() or int(length) > MAX_ANSWER:
         raise NoOpinion(f"an answer of {length[:20]} octets")
     return await reader.readexactly(int(length))

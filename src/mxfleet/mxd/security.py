@@ -52,7 +52,8 @@ class Security:
     ) -> None:
         """Without a `resolver` nothing is asked, without `policy` (see Policies) no policy is."""
         self._sending = sending
-        self._wishes = {destination.name: destination for destination in destinations}
+        # One that only limits rates or connections says nothing of TLS, and hides no other that does.
+        self._wishes = {destination.name: destination for destination in destinations if destination.tls}
         self._resolver = resolver
         self._policy = policy
         self._contexts: dict[str, ssl.SSLContext] = {}

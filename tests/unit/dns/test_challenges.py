@@ -16,6 +16,7 @@ from mxfleet.dns.lookup import Authority
 from mxfleet.dns.plan import Change
 from mxfleet.dns.providers.protocol import Snapshot
 from mxfleet.dns.records import Record, txt
+from mxfleet.errors import DnsError
 from mxfleet.keys.ledger import Writer, read_state, writing
 
 from .samples import LAB, START
@@ -100,3 +101,20 @@ def test_a_name_in_no_zone_of_the_fleet_is_said_to_be(zone: Zone, tmp_path: Path
         assert made.present({"mx.corp.test": b"proof"}) == {
             "mx.corp.test": f"the proof by DNS needs {NAME}, which lies in no zone of the fleet"
         }
+
+
+def test_a_proof_that_cannot_be_taken_away_costs_no_certificate_and_goes_with_the_next(
+    zone: Zone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise DnsError("ns1.test does not answer")
+
+    with writing(tmp_path, lambda: START, "test", "lab") as writer:
+        made = proofs(zone, writer)
+        made.present({"mx.corp.test": b"old"})
+        with monkeypatch.context() as patch:
+            patch.setattr(zone, "apply", away)
+            made.remove()
+        assert [r.value for r in zone.records] == ['"old"']
+        proofs(zone, writer).present({"mx.corp.test": b"new"})
+    assert [r.value for r in zone.records] == ['"new"']

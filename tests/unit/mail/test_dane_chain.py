@@ -217,3 +217,21 @@ def test_only_what_is_signed_is_judged_under_an_authority_and_every_octet_of_the
 )
 def test_a_star_is_one_whole_label(pattern: str, name: str, same: bool) -> None:
     assert is_name(pattern, name) == same
+
+
+def test_certificates_that_all_seem_to_have_issued_each_other_are_looked_at_in_little_time() -> None:
+    same = [issue("same", "same", CA) for _ in range(9)]
+    host = issue("leaf", "same", named("mx.b.test"))
+    wrong = [Tlsa(2, 1, 1, bytes([number]) * 32) for number in range(50)]
+    asked = 0
+
+    def seems_so(*_: object) -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mxfleet.mail.dane_chain._issued", seems_so)
+        assert reason(*wrong, chain=(host, *same)) == "no valid chain leads to the authority of a record"
+    assert asked <= 10 * 9 * 9  # records, steps, certificates: not the factorial of their number
+    assert reason(record(same[0], 2, 1, 1), chain=(host, *same)) is None

@@ -121,3 +121,26 @@ async def test_a_hop_of_its_own_is_avoided_by_nobody_and_so_waits_a_while(run: R
     await run.until(lambda: BEGIN in run.spool.back)
     assert run.dispatcher.avoid() == set()
     assert run.spool.back[BEGIN] > time.time() + HANGING / 2
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_lease_whose_destination_is_not_found_is_kept_by_nobody(
+    run: Run, monkeypatch: pytest.MonkeyPatch, *, lost: bool
+) -> None:
+    asked = asyncio.Event()
+
+    async def place(_domain: str, _hop: str) -> Any:
+        asked.set()
+        if lost:
+            await asyncio.Event().wait()
+        raise SpoolError("no place")
+
+    monkeypatch.setattr(run.dispatcher._router, "configured", lambda *_: None)
+    monkeypatch.setattr(run.dispatcher._router, "place", place)
+    room = run.dispatcher.room
+    run.dispatcher.add(lease(7))
+    await asked.wait()
+    if lost:
+        run.dispatcher.lose(7)
+    await run.until(lambda: not run.dispatcher.leases and run.dispatcher.room == room)
+    assert run.changed.is_set()

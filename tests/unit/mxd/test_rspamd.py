@@ -138,3 +138,22 @@ async def test_the_log_says_once_for_all_processes_that_nobody_answers_and_once_
     for each in (first, second, first):
         each.worked()
     assert log.lines == ["rspamd does not answer", "rspamd answers again"]
+
+
+async def test_an_answer_without_a_length_is_read_to_its_end() -> None:
+    seen: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"def"))
+        body = json.dumps(OPINION).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + body[:20])
+        await writer.drain()
+        await asyncio.sleep(0.05)  # two pieces: what is there at first is not all
+        writer.write(body[20:])
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        spam = await rspamd(address).scan(ENVELOPE, 6, pieces(b"abc", b"def"))
+    assert spam.action == "reject"

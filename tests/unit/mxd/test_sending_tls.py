@@ -29,6 +29,7 @@ from mxfleet.mail.questions import (
     Verdict,
 )
 from mxfleet.mxd.dialogue import Attempt
+from mxfleet.mxd.route import Hop
 from mxfleet.mxd.security import Security, wish_for
 from mxfleet.mxd.sending_settings import DestinationSettings, SendingSettings
 from tests.unit.mxd.conftest import write_certificate
@@ -361,3 +362,22 @@ def test_a_wish_for_all_below_a_name_yields_to_a_closer_one() -> None:
         assert wish_for(name, wishes) is wishes[found]
     assert wish_for("test", wishes) is None
     assert wish_for("", wishes) is None
+
+
+async def test_a_destination_that_only_limits_leaves_tls_as_it_is(
+    sender: Sender,
+) -> None:
+    async def policy(_: str) -> Policy | None:
+        return enforce()
+
+    slow = DestinationSettings(name="peer.test", per_minute=10)
+    security = Security(SendingSettings(), [slow], sender.resolver, policy)  # type: ignore[arg-type]
+    assert (await security.rule(["peer.test"], Hop(NAME, 25), configured=False)).level == "verify"
+    hidden = [
+        DestinationSettings(name="*.peer.test", tls="encrypt"),
+        DestinationSettings(name="relay.peer.test", connections=2),
+    ]
+    relay = Hop("relay.peer.test", 25, tls="required")
+    for destinations in ([slow], hidden):
+        security = Security(SendingSettings(), destinations, sender.resolver, policy)  # type: ignore[arg-type]
+        assert (await security.rule((), relay, configured=True)).level == "encrypt"
