@@ -94,23 +94,26 @@ class Deliverer:
             return
         for hop in self._router.in_order(place.hops):
             try:
-                addresses = await self._addresses(hop)
+                addresses = await self._addresses(hop, given=place.given)
             except Unroutable as error:
                 undecided.append(same_for_all(letter.recipients, error.reply, hop.host))
                 continue
-            rule = await self._security.rule(domains, hop, configured=self._router.is_given(hop))
+            rule = await self._security.rule(domains, hop, configured=place.given)
             if rule.refusal is not None:
                 refused = same_for_all(letter.recipients, rule.refusal, hop.host)
                 undecided.append(msgspec.structs.replace(refused, policy=rule.policy))
                 continue
             yield hop, addresses, rule
 
-    async def _addresses(self, hop: Hop) -> list[str]:
-        """Those of a hop that are not our own, in the order to try them; raises Unroutable where there is none."""
+    async def _addresses(self, hop: Hop, *, given: bool) -> list[str]:
+        """Those of a hop that are not our own, in the order to try them; raises Unroutable where there is none.
+
+        A hop that was given may be ourselves.
+        """
         found = await self._router.addresses(hop)
         if not found:
             raise Unroutable(NO_HOST)
-        addresses = self._router.foreign(hop, found)
+        addresses = found if given else self._router.foreign(found)
         if not addresses:
             raise Unroutable(LOOP)
         return in_turn(addresses, self._chance)

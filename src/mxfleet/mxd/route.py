@@ -41,13 +41,15 @@ class Hop(msgspec.Struct, frozen=True):
 class Place(msgspec.Struct, frozen=True):
     """Where one delivery goes: what its attempts are limited by, the hosts in order, or why it cannot go.
 
-    `ours` says that the domain is one that we receive for.
+    `ours` says that the domain is one that we receive for, `given` that settings or the operator named the hosts and
+    no MX record: then they are taken at their word, and what the domain publishes about TLS is not asked for.
     """
 
     key: str
     hops: tuple[Hop, ...] = ()
     refusal: Reply | None = None
     ours: bool = False
+    given: bool = False
 
 
 class Unroutable(Exception):
@@ -82,7 +84,6 @@ class Router:
         self._routes = Wildcards(
             {name: _next_hops(route, passwords) for name, route in {**others, **own}.items() if route}
         )
-        self._given = {hop for hops in self._routes.values() for _, hop in hops}
         self._set_aside = SetAside(settings.delivery.set_aside)
         node = settings.node
         addresses = {node.address4, node.address6, *settings.service.peers}
@@ -93,18 +94,17 @@ class Router:
 
     def configured(self, domain: str, hop: str = "") -> Place | None:
         """The place that settings or the operator (`hop`, host:port) give; None where the DNS is to be asked."""
+        ours = self._ours.get(domain) is not None
         if hop:
             host, _, port = hop.rpartition(":")
-            given = Hop(host.strip("[]"), int(port))
-            self._given.add(given)
-            return Place(hop, (given,), ours=self._ours.get(domain) is not None)
+            return Place(hop, (Hop(host.strip("[]"), int(port)),), ours=ours, given=True)
         found = self._routes.get(domain)
         if found is None:
             return None
         key = ",".join(f"{hop.host}:{hop.port}" for _, hop in found)
         mixed = self._chance.sample(found, len(found))
         hops = tuple(hop for _, hop in sorted(mixed, key=lambda one: one[0]))
-        return Place(key, hops, ours=self._ours.get(domain) is not None)
+        return Place(key, hops, ours=ours, given=True)
 
     async def place(self, domain: str, hop: str = "") -> Place:
         """Where a delivery goes; domains whose best hosts are the same have the same key."""
@@ -148,14 +148,8 @@ class Router:
         """The addresses of a hop, in the order to try them."""
         return [hop.host] if is_address(hop.host) else list(await self._dns.addresses(hop.host))
 
-    def is_given(self, hop: Hop) -> bool:
-        """Whether settings or the operator named it, and no MX record."""
-        return hop in self._given
-
-    def foreign(self, hop: Hop, addresses: Sequence[str]) -> list[str]:
-        """Those that are not this fleet's own; a configured next hop is taken at its word."""
-        if hop in self._given:
-            return list(addresses)
+    def foreign(self, addresses: Sequence[str]) -> list[str]:
+        """Those that are not this fleet's own."""
         return [address for address in addresses if not self._is_ours(address)]
 
     def _is_ours(self, address: str) -> bool:

@@ -68,5 +68,8 @@ class Turns:
 
 
 def _same_way(one: Place, other: Place) -> bool:
-    """What is ours and what goes on to others has different reverse-paths where it is forwarded."""
-    return one.ours == other.ours and set(one.hops) == set(other.hops)
+    """What is ours and what goes on to others has different reverse-paths where it is forwarded.
+
+    A host that was given and one that an MX record names may be the same, under another TLS rule.
+    """
+    return (one.ours, one.given) == (other.ours, other.given) and set(one.hops) == set(other.hops)

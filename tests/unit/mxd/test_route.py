@@ -100,16 +100,16 @@ async def test_address_literals_go_where_they_say() -> None:
     assert [hop.host for hop in await router().hops("[IPv6:2001:db8::1]")] == ["2001:db8::1"]
 
 
-async def test_own_addresses_are_left_out_except_where_a_next_hop_says_so() -> None:
-    here = router(
-        addresses={
-            "a.test": ["10.77.0.11", "10.77.0.12", "127.0.0.1", "::", "::ffff:10.77.0.11", "192.0.2.1"]
-        }
-    )
-    found = Hop("a.test", 25)
-    assert here.foreign(found, await here.addresses(found)) == ["192.0.2.1"]
-    (hop,) = await here.hops("corp.test")
-    assert here.foreign(hop, await here.addresses(hop)) == ["10.77.0.110"]
+async def test_own_addresses_are_nobody_else_s() -> None:
+    here = router()
+    addresses = ["10.77.0.11", "10.77.0.12", "127.0.0.1", "::", "::ffff:10.77.0.11", "192.0.2.1"]
+    assert here.foreign(addresses) == ["192.0.2.1"]
+
+
+async def test_that_a_host_was_given_for_one_domain_says_nothing_of_another() -> None:
+    here = router({"peer.test": [(10, "relay.test")]})
+    assert [(await here.place("peer.test", hop)).given for hop in ("relay.test:25", "")] == [True, False]
+    assert (await here.place("smart.test")).given
 
 
 async def test_domains_with_one_next_hop_or_one_best_host_share_its_limits() -> None:

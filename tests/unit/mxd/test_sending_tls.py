@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
 )
+from msgspec.structs import replace
 
 from mxfleet.lab import authority
 from mxfleet.lab.difficult_peers import Host, Peer
@@ -117,7 +118,8 @@ class Sender:
 
     port = 0
 
-    async def send(self, peer: Peer) -> Attempt:
+    async def send(self, peer: Peer, *before: str) -> Attempt:
+        """A message for peer.test, `before` it one by each of these hops."""
         self.port = peer.server_address[1]
         if ("_pinned", "TLSA") in self.zone:
             self.sign(self.zone[("_pinned", "TLSA")])
@@ -129,6 +131,8 @@ class Sender:
         security = Security(sending, self.destinations, self.resolver, policy)  # type: ignore[arg-type]
         deliverer = build(FakeDns([NAME], mx_peer_test=["127.0.0.2"]), self.port, security=security)
         try:
+            for hop in before:
+                assert said(await deliverer.attempt([replace(lease(), hop=hop)]))[0][0] == "delivered"
             return await deliverer.attempt([lease()])
         finally:
             await deliverer.close()
@@ -290,6 +294,16 @@ async def test_a_host_outside_the_policy_is_not_spoken_to(
     assert words(attempt).startswith(
         "450 4.7.5 MTA-STS: mx.peer.test is none of the hosts in the domain's policy"
     )
+
+
+async def test_mail_that_was_sent_to_a_host_by_hand_lifts_no_policy_of_it(
+    sender: Sender, peer: Callable[..., Peer], ca: Authority
+) -> None:
+    sender.policy = enforce()
+    made = peer(ca.issue("other.test"))
+    attempt = await sender.send(made, f"{NAME}:{made.server_address[1]}")
+    assert words(attempt).startswith("450 4.7.5 MTA-STS enforce requires a certificate")
+    assert made.host.taken.total() == 1
 
 
 @pytest.mark.parametrize("behaviour", ["", "garbled", "bare"])
