@@ -57,22 +57,25 @@ def recipient(
     now: float,
     *,
     authenticated: bool,
-) -> tuple[Mailbox, ...] | Reply:
-    """Where mail for a recipient goes, forwards and what they bring back included, or why it is refused."""
+) -> tuple[Mailbox, tuple[Mailbox, ...] | Reply]:
+    """Who is meant, and where mail for him goes, forwards and what they bring back included, or why it is refused.
+
+    Who is meant by a reverse-path of ours is whom it brings bounces back to.
+    """
     if forwarding is not None and forwarding.is_ours(mailbox):
         found = forwarding.returned(mailbox, sender, now)
         if isinstance(found, Reply):
-            return found
-        if not directory.has(found.domain):
-            return (found,)
+            return mailbox, found
         mailbox = found
+        if not directory.has(mailbox.domain):
+            return mailbox, (mailbox,)
     resolved = policy.recipient(directory, mailbox, authenticated=authenticated)
     if isinstance(resolved, Reply) or authenticated or all(directory.has(one.domain) for one in resolved):
-        return resolved
+        return mailbox, resolved
     if forwarding is None:  # cannot be: the settings were refused
-        return policy.RELAYING_DENIED
+        return mailbox, policy.RELAYING_DENIED
     rewritten = forwarding.rewritten(sender, now)
-    return rewritten if isinstance(rewritten, Reply) else resolved
+    return mailbox, rewritten if isinstance(rewritten, Reply) else resolved
 
 
 def reverse_path(

@@ -113,7 +113,7 @@ class Session(Carrier):
     def _rcpt(self, event: events.RcptTo) -> None:
         directory = self.desk.configuration.directory
         mail = self.engine.session.mail
-        found = recipient(
+        meant, found = recipient(
             directory,
             self.desk.configuration.forwarding,
             event.mailbox,
@@ -123,7 +123,7 @@ class Session(Carrier):
         )
         ahead = self.desk.call_ahead
         if found is policy.NO_SUCH_MAILBOX and ahead is not None:
-            mailbox = directory.to_be_asked_about(event.mailbox)
+            mailbox = directory.to_be_asked_about(meant)
             answer = None if mailbox is None else ahead.known(mailbox)
             if mailbox is not None and answer is None:
                 self.desk.run(self._rcpt_asked(event, mailbox, ahead))

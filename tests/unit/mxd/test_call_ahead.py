@@ -1,6 +1,7 @@
 """Call-ahead: what an answer means, how long it holds, and what happens where nobody answers."""
 
 import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -12,8 +13,11 @@ from mxfleet.mail.smtp.client import Client, ClientConfig
 from mxfleet.mail.smtp.client_events import Outcome, Ready
 from mxfleet.mail.smtp.delivery import RecipientResult, Transaction
 from mxfleet.mxd.call_ahead import DOWN, NOT_NOW, Answer, CallAhead, read
+from mxfleet.mxd.forwarding import Forwarding
 from mxfleet.mxd.policy import NO_SUCH_MAILBOX
 from mxfleet.mxd.receiving_settings import CallAheadSettings
+from mxfleet.mxd.routing_settings import ForwardingSettings
+from tests.unit.mxd.test_forwarding import KEYS
 from tests.unit.mxd.test_mistakes import Lines, answer
 from tests.unit.mxd.test_session import SETTINGS, Bench
 from tests.unit.mxd.test_shared_table import Clock
@@ -183,6 +187,22 @@ async def test_a_session_asks_about_whom_the_lists_do_not_know() -> None:
     bench.say(b"DATA\r\n")
     bench.say(b"Subject: x\r\n\r\nhello\r\n.\r\n")
     assert bench.spool.accepted[0][1] == ["listed@corp.test", "alice@corp.test"]
+
+
+async def test_a_bounce_that_comes_back_is_asked_about_by_its_recipient_s_own_name() -> None:
+    domain = msgspec.structs.replace(SETTINGS.domain[0], recipients=("listed",), call_ahead=True)
+    bench, host = Bench(msgspec.structs.replace(SETTINGS, domain=(domain,))), Host()
+    forwarding = Forwarding.of(ForwardingSettings(domain="corp.test", keys=""), KEYS)
+    bench.desk.configuration = msgspec.structs.replace(bench.desk.configuration, forwarding=forwarding)
+    bench.desk.call_ahead = host.ahead
+    bench.say(b"EHLO c\r\n", b"MAIL FROM:<>\r\n")
+    for who, code in ((ALICE, "250"), (BOB, "550")):
+        rewritten = forwarding.rewritten(who, time.time())
+        assert (await answer(bench, b"RCPT TO:<%s>\r\n" % str(rewritten).encode())).startswith(code)
+    assert host.asked == ["alice@corp.test", "bob@corp.test"]
+    bench.say(b"DATA\r\n")
+    bench.say(b"Subject: x\r\n\r\nhello\r\n.\r\n")
+    assert bench.spool.accepted[0][1] == ["alice@corp.test"]
 
 
 @pytest.mark.parametrize("pipelining", ["250-PIPELINING\r\n250-CHUNKING\r\n", ""])

@@ -4,7 +4,6 @@ import pytest
 
 from mxfleet.mail.address import Mailbox, parse_mailbox
 from mxfleet.mail.aliases import Names
-from mxfleet.mail.reply import Reply
 from mxfleet.mail.srs import DAY, SrsError
 from mxfleet.mxd import policy
 from mxfleet.mxd.directory import Directory
@@ -37,7 +36,7 @@ def to(
     address: str, sender: Mailbox | None = SENDER, now: float = NOW, *, authenticated: bool = False
 ) -> object:
     mailbox = parse_mailbox(address)
-    return recipient(DIRECTORY, FORWARDING, mailbox, sender, now, authenticated=authenticated)
+    return recipient(DIRECTORY, FORWARDING, mailbox, sender, now, authenticated=authenticated)[1]
 
 
 def test_a_forward_is_taken_from_everybody_and_nothing_else_is_relayed() -> None:
@@ -99,7 +98,13 @@ def test_keys_that_could_be_guessed_are_refused() -> None:
         Forwarding.of(ForwardingSettings(domain="corp.test", keys=""), b"short\n")
 
 
+def test_who_is_meant_by_a_reverse_path_of_ours_is_whom_it_brings_back() -> None:
+    given = parse_mailbox(reverse_path(DIRECTORY, FORWARDING, SENDER, (CAROL,), NOW))
+    for mailbox, meant in ((given, SENDER), (CAROL, CAROL)):
+        assert recipient(DIRECTORY, FORWARDING, mailbox, None, NOW, authenticated=False)[0] == meant
+
+
 def test_without_forwarding_nothing_goes_on() -> None:
-    found = recipient(DIRECTORY, None, parse_mailbox("sales@shop.test"), SENDER, NOW, authenticated=False)
-    assert isinstance(found, Reply)
+    sales = parse_mailbox("sales@shop.test")
+    _, found = recipient(DIRECTORY, None, sales, SENDER, NOW, authenticated=False)
     assert found == policy.RELAYING_DENIED
