@@ -102,21 +102,29 @@ class CallAhead:
         await asyncio.gather(*asking, return_exceptions=True)
 
     async def _ask(self, mailbox: Mailbox) -> Answer:
-        key = mailbox.canonical
+        asked = False
         try:
-            async with self._turn, asyncio.timeout(self._settings.timeout):
+            async with asyncio.timeout(self._settings.timeout), self._turn:
+                if (found := self.known(mailbox)) is not None:  # its next hop was found down meanwhile
+                    return found
+                asked = True
                 answer = read(await self._probe(mailbox))
         except TimeoutError:
-            answer = Answer("unreachable", "no answer in time")
+            answer = Answer("unreachable", "no answer in time" if asked else "others took too long")
         except Exception as error:  # a mistake of ours; a client waits
             self._log.error("mistake in mxd", recipient=str(mailbox), exception=error)
             answer = Answer("unreachable", "this host could not ask")
         finally:
-            del self._asking[key]
-        now, kept = self._clock(), self._kept.get(key)
+            del self._asking[mailbox.canonical]
+        return self._learn(mailbox, answer, asked=asked)
+
+    def _learn(self, mailbox: Mailbox, answer: Answer, *, asked: bool) -> Answer:
+        """Keep an answer; a next hop that was not even asked has failed nobody."""
+        key, now = mailbox.canonical, self._clock()
         if answer.state == "unreachable":
-            self._miss(mailbox.domain, answer, now)
-            return self._without(kept, now, answer.words)
+            if asked:
+                self._miss(mailbox.domain, answer, now)
+            return self._without(self._kept.get(key), now, answer.words)
         self._found(mailbox.domain)
         self._keep(key, answer, now)
         return answer
@@ -139,7 +147,10 @@ class CallAhead:
         if domain not in self._down:
             then = self._settings.unreachable
             self._log.warning("next hop cannot be asked", domain=domain, reason=answer.words, policy=then)
+        self._down.pop(domain, None)
         self._down[domain] = now + DOWN
+        while len(self._down) > self._settings.most:
+            del self._down[next(iter(self._down))]
 
     def _found(self, domain: str) -> None:
         if self._down.pop(domain, None) is not None:

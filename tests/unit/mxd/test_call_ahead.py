@@ -12,14 +12,14 @@ from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp.client import Client, ClientConfig
 from mxfleet.mail.smtp.client_events import Outcome, Ready
 from mxfleet.mail.smtp.delivery import RecipientResult, Transaction
-from mxfleet.mxd.call_ahead import DOWN, NOT_NOW, Answer, CallAhead, read
+from mxfleet.mxd.call_ahead import AT_ONCE, DOWN, NOT_NOW, Answer, CallAhead, read
 from mxfleet.mxd.forwarding import Forwarding
 from mxfleet.mxd.policy import NO_SUCH_MAILBOX
 from mxfleet.mxd.receiving_settings import CallAheadSettings
 from mxfleet.mxd.routing_settings import ForwardingSettings
 from tests.unit.mxd.test_forwarding import KEYS
 from tests.unit.mxd.test_mistakes import Lines, answer
-from tests.unit.mxd.test_session import SETTINGS, Bench
+from tests.unit.mxd.test_session import SETTINGS, Bench, settle
 from tests.unit.mxd.test_shared_table import Clock
 
 ALICE = parse_mailbox("alice@corp.test")
@@ -124,6 +124,29 @@ async def test_the_time_for_an_answer_is_bounded() -> None:
     assert await host.ahead.ask(ALICE) == Answer("unreachable", "no answer in time")
 
 
+async def test_waiting_for_its_turn_counts_as_waiting_and_is_no_next_hop_s_fault() -> None:
+    host = Host(timeout=0.01)
+    host.open.clear()
+    users = [parse_mailbox(f"user{n}@d{n}.test") for n in range(AT_ONCE + 1)]
+    found = await asyncio.gather(*map(host.ahead.ask, users))
+    assert [answer.words for answer in found] == ["no answer in time"] * AT_ONCE + ["others took too long"]
+    assert len(host.asked) == AT_ONCE
+    assert host.ahead.known(users[0]) is not None
+    assert host.ahead.known(users[-1]) is None
+
+
+async def test_who_waits_for_his_turn_hears_what_became_known_meanwhile() -> None:
+    host = Host()
+    host.away = True
+    host.open.clear()
+    users = [parse_mailbox(f"user{n}@corp.test") for n in range(AT_ONCE + 5)]
+    asking = [asyncio.ensure_future(host.ahead.ask(user)) for user in users]
+    await settle(lambda: len(host.asked) == AT_ONCE)
+    host.open.set()
+    assert {found.state for found in await asyncio.gather(*asking)} == {"unreachable"}
+    assert len(host.asked) == AT_ONCE
+
+
 async def test_a_mistake_counts_as_no_answer() -> None:
     host = Host()
 
@@ -140,6 +163,10 @@ async def test_what_is_remembered_is_bounded() -> None:
     for n in range(30):
         await host.ahead.ask(parse_mailbox(f"user{n}@corp.test"))
     assert len(host.ahead._kept) == 10
+    host.away = True
+    for n in range(30):
+        await host.ahead.ask(parse_mailbox(f"user@d{n}.test"))
+    assert len(host.ahead._down) == 10
 
 
 @pytest.mark.parametrize(
