@@ -37,8 +37,11 @@ def deploy(
     narration = run(fleet, path, exclude or (), quiet=as_json)
     if as_json:
         print(json.dumps(narration.as_values()))
-    elif not narration.failed:
-        print(narration.summary())
+    else:
+        for sentence in narration.warnings:
+            print(f"! {sentence}")
+        if not narration.failed:
+            print(narration.summary())
     if narration.failed and not as_json:
         raise narration.error()
     return 1 if narration.failed else 0
@@ -57,11 +60,12 @@ def run(
     `at_once` changes all nodes together, and a node that fails stops no other.
     """
     from mxfleet.keys.ledger import signing_for
+    from mxfleet.keys.needs import warnings_of
 
     nodes = included(fleet, exclude)
-    signing_for(fleet, ROOT)
+    warnings = warnings_of(signing_for(fleet, ROOT))
     refuse_unreachable(fleet, nodes)
-    narration = Narration(fleet.name, tuple(node.name for node in nodes), time.monotonic)
+    narration = Narration(fleet.name, tuple(node.name for node in nodes), time.monotonic, warnings=warnings)
     command = [Path(sys.executable).with_name("pyinfra"), "-y", "--json", inventory.resolve(), "deploy.py"]
     for name in exclude:
         command += ["--exclude", name]

@@ -31,7 +31,7 @@ class Change:
 
 @dataclass(slots=True)
 class Narration:
-    """One run as it is heard; `clock` is monotonic seconds."""
+    """One run as it is heard; `clock` is monotonic seconds, `warnings` are known before it begins."""
 
     fleet: str
     nodes: tuple[str, ...]
@@ -39,6 +39,7 @@ class Narration:
     changes: list[Change] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
     _begun: float = 0.0
     _operation: str = ""
@@ -105,6 +106,7 @@ class Narration:
             "changes": [
                 {"node": c.node, "what": c.what, "seconds": round(c.seconds, 2)} for c in self.changes
             ],
+            "warnings": self.warnings,
             "failed": self.failed,
             "error": self.error().message if self.failed else "",
             "seconds": round(self.seconds, 2),

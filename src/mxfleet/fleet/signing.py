@@ -30,9 +30,13 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """What the ledger says is active now; holds no secret. `called` keys are to be on nodes, and not to sign yet."""
+    """What the ledger says is active now; holds no secret. `called` keys are to be on nodes, and not to sign yet.
+
+    `unsigned` are domains that had active keys and have none now: all were withdrawn, and nodes must not go on with them.
+    """
 
     dkim: tuple[DkimKey, ...] = ()
     called: tuple[DkimKey, ...] = ()
+    unsigned: tuple[str, ...] = ()
     certificates: tuple[CertificateView, ...] = ()
     authority_pem: str = ""

@@ -84,13 +84,17 @@ def read_signing(directory: Path) -> Signing:
 
 
 def signing_for(fleet: Fleet, root: Path = Path()) -> Signing:
-    """As `read_signing`, of this fleet's domains only and complete for them, else StateMissing with what is missing."""
+    """As `read_signing`, of this fleet's domains only and complete for them, else StateMissing with what is missing.
+
+    A domain whose keys were all withdrawn counts as complete: a deploy must be able to take them away from nodes.
+    """
     signing = read_signing(root / fleet.state_directory)
     domains = sending_domains(fleet)
     signing = replace(
         signing,
         dkim=tuple(key for key in signing.dkim if key.domain in domains),
         called=tuple(key for key in signing.called if key.domain in domains),
+        unsigned=tuple(name for name in signing.unsigned if name in domains),
     )
     for sentence, remedy in missing_in(fleet, signing):
         raise StateMissing(sentence, hint=remedy)

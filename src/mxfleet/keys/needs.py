@@ -66,9 +66,17 @@ def missing_in(fleet: Fleet, signing: Signing) -> Iterator[tuple[str, str]]:
         asks = fleet.laboratory or fleet.acme
         remedy = "mxfleet tls init" if asks else "mxfleet tls import NAME --chain FILE --key FILE"
         yield f"no certificate for {', '.join(without)}", remedy
-    signed = {key.domain for key in signing.dkim}
+    signed = {key.domain for key in signing.dkim} | {*signing.unsigned}
     if without := [name for name in sending_domains(fleet) if name not in signed]:
         yield (
             f"no active DKIM key for {', '.join(without)}",
             "mxfleet dkim init, then mxfleet dns apply (a key is active once DNS shows it everywhere)",
         )
+
+
+def warnings_of(signing: Signing) -> list[str]:
+    """What is rendered although people would not expect it, a sentence each with the next command."""
+    return [
+        f"{name} has no active DKIM key any more: its mail leaves unsigned until a new one is; next: mxfleet tend"
+        for name in signing.unsigned
+    ]

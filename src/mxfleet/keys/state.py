@@ -85,6 +85,8 @@ class State:
     acme_directory: str = ""
     forgotten: frozenset[tuple[str, str]] = frozenset()
     """Names and SPKIs of certificates that were had before the present account was made."""
+    signed: frozenset[str] = frozenset()
+    """The domains that had an active DKIM key at any time."""
 
     def dkim(self, domain: str | None = None) -> tuple[KeyView, ...]:
         """The DKIM keys of a domain, or of all, whatever their state."""
@@ -128,6 +130,7 @@ class State:
         return Signing(
             dkim=tuple(_dkim(key) for key in self.signers()),
             called=tuple(_dkim(key) for key in self.called()),
+            unsigned=tuple(sorted(self.signed - {key.owner for key in self.signers()})),
             certificates=tuple(_view(c) for c in self.certificates),
             authority_pem=self.authority.certificate if self.authority else "",
         )
@@ -146,6 +149,7 @@ class Fold:
     _wishes: frozenset[tuple[str, str]] = frozenset()
     _account: AccountMade | None = None
     _account_made: int = 0
+    _signed: frozenset[str] = frozenset()
 
     def add(self, entry: Entry) -> None:
         """Take one more entry."""
@@ -184,6 +188,7 @@ class Fold:
             self._wishes,
             self._account,
             self._account_made,
+            self._signed,
         )
 
     def state(self) -> State:
@@ -201,6 +206,7 @@ class Fold:
             forgotten=frozenset(
                 k for k, (number, _) in self._obtained.items() if number < self._account_made
             ),
+            signed=self._signed,
         )
 
     def _served(self) -> tuple[Issued, ...]:
@@ -244,6 +250,7 @@ class Fold:
         self._keys[key.id] = replace(key, state=fact.state, since=entry.at, step=entry.number, drain=drain)
         if fact.state is KeyState.ACTIVE:
             self._wishes -= {(key.owner, TLS_WISH if key.material is Material.TLS else key.algorithm)}
+            self._signed |= {key.owner} if key.material is Material.DKIM else frozenset()
 
     def _call(self, fact: Called) -> None:
         key = self._known(fact.key)

@@ -70,3 +70,10 @@ def test_the_result_as_values_has_every_change_and_the_error() -> None:
     ]
     assert values["failed"] == {"mx2": "firewall: the rendered rules are in force"}
     assert "cut ssh off" in str(values["error"])
+
+
+def test_what_was_known_before_is_in_the_values_too() -> None:
+    narration = Narration(
+        "lab", ("mx1",), lambda: 0.0, warnings=["corp.test has no active DKIM key any more"]
+    )
+    assert narration.as_values()["warnings"] == ["corp.test has no active DKIM key any more"]

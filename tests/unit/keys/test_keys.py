@@ -24,10 +24,14 @@ from mxfleet.fleet.load import load_file
 from mxfleet.keys import accounts
 from mxfleet.keys.authority import issue, make_authority, wanting
 from mxfleet.keys.certificates import covers, imported
+from mxfleet.keys.compromise import compromise
 from mxfleet.keys.dkim import mint, record_text, selector
+from mxfleet.keys.facts import Moved
 from mxfleet.keys.ledger import read_signing, read_state, signing_for, writing
-from mxfleet.keys.needs import server_names
+from mxfleet.keys.lifecycle import KeyState
+from mxfleet.keys.needs import server_names, warnings_of
 from mxfleet.keys.prepare import prepare_state
+from mxfleet.keys.sight import Observation
 from mxfleet.keys.state import State
 from mxfleet.keys.vault import Vault
 
@@ -142,6 +146,30 @@ def test_minted_keys_are_not_yet_for_nodes(tmp_path: Path) -> None:
         StateMissing, match=r"no active DKIM key for corp\.test, shop\.test — mxfleet dkim init, then"
     ):
         signing_for(LAB, tmp_path)
+
+
+def test_a_domain_whose_keys_were_all_withdrawn_is_rendered_unsigned_and_a_new_one_is_still_refused(
+    tmp_path: Path,
+) -> None:
+    """Else a node would go on with keys that are revoked."""
+    prepare(tmp_path)
+    with writing(tmp_path / "state/lab", clock, "test", "lab") as writer:
+        keys = writer.state.dkim("corp.test")
+        for step in (KeyState.PUBLISHED, KeyState.VISIBLE, KeyState.ACTIVE):
+            writer.append(*(Moved(key=key.id, state=step) for key in keys))
+        done = compromise(writer.state, [key.label for key in keys], Observation())
+        writer.append(*done.facts)
+        with pytest.raises(
+            StateMissing, match=r"no active DKIM key for shop\.test — mxfleet dkim init, then"
+        ):
+            signing_for(LAB, tmp_path)
+        for step in (KeyState.PUBLISHED, KeyState.VISIBLE, KeyState.ACTIVE):
+            writer.append(*(Moved(key=key.id, state=step) for key in writer.state.dkim("shop.test")))
+    signing = signing_for(LAB, tmp_path)
+    assert {key.domain for key in signing.dkim} == {"shop.test"}
+    assert warnings_of(signing) == [
+        "corp.test has no active DKIM key any more: its mail leaves unsigned until a new one is; next: mxfleet tend"
+    ]
 
 
 def test_a_key_file_belongs_to_the_certificate_that_names_it(tmp_path: Path) -> None:
