@@ -9,13 +9,16 @@ from typing import Final
 import msgspec
 
 from mxfleet.errors import SpoolError
+from mxfleet.mail.address import Mailbox
+from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp.delivery import RecipientResult
 from mxfleet.mxd import schedule
 from mxfleet.mxd.desk import Desk
-from mxfleet.mxd.dialogue import Attempt
+from mxfleet.mxd.dialogue import Attempt, same_for_all
 from mxfleet.mxd.spool.values import Lease, Result
 from mxfleet.mxd.telling import Teller, Told
 
+UNTRIED: Final = Reply(451, "4.3.0", "This host could not try to deliver it")
 EXPIRED: Final = "undelivered for too long"
 SPREAD: Final = 0.1  # of a delay: what was deferred together does not come back together
 
@@ -27,6 +30,14 @@ class Clerk:
         self._desk = desk
         self._teller = Teller(desk)
         self._chance = random.Random()  # noqa: S311 - only spreads retries
+
+    def untried(self, leases: Sequence[Lease], error: Exception) -> Attempt:
+        """An attempt that no host ended: the body could not be read, or a mistake of ours; it is one like others."""
+        trace = leases[0].message.envelope.trace
+        event = "cannot read" if isinstance(error, SpoolError) else "mistake in mxd"
+        self._desk.log.error(event, trace=trace, exception=error)
+        members = [Mailbox(member.address, "") for lease in leases for member in lease.recipients]
+        return same_for_all(members, UNTRIED)
 
     async def write(self, leases: Sequence[Lease], attempt: Attempt, seconds: float) -> None:
         """All deliveries that shared an attempt, each with its own part of the answers."""

@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from mxfleet.errors import SpoolError
-from mxfleet.mxd.clerk import Clerk
+from mxfleet.mxd.clerk import UNTRIED, Clerk
 from mxfleet.mxd.deliver import Deliverer
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dialogue import Attempt
-from mxfleet.mxd.route import Router
+from mxfleet.mxd.route import Place, Router
 from mxfleet.mxd.security import Security
 from mxfleet.mxd.site import Site
 from mxfleet.mxd.spool.values import Lease
@@ -97,13 +97,17 @@ class Dispatcher:
             task.add_done_callback(lambda _: self._finding.discard(lease.delivery))
 
     async def _find(self, lease: Lease) -> None:
-        """A lease whose destination is not found, whatever the reason, is kept by nobody: its time runs out."""
+        """A destination that cannot be found by a mistake of ours is a place that nothing can go to now."""
         try:
             place = await self._router.place(lease.domain, lease.hop)
             if place.refusal is None:  # what needs another kind of TLS goes apart
                 mark = await self._security.mark(lease.domain)
                 place = msgspec.structs.replace(place, key=place.key + mark)
-        except BaseException:  # cancelled as well
+        except Exception as error:
+            trace = lease.message.envelope.trace
+            self._desk.log.error("mistake in mxd", trace=trace, exception=error)
+            place = Place(f"{lease.domain} (not found)", refusal=UNTRIED)
+        except BaseException:  # cancelled: it is somebody else's
             self._forget(lease)
             self._changed()
             raise
@@ -178,12 +182,11 @@ class Dispatcher:
         leases = [waiting.lease for waiting in batch]
         try:
             attempt = await self.deliverer.attempt(leases, batch[0].place)
-        except SpoolError as error:  # the body cannot be read; the lease ends, and it is tried again
-            trace = leases[0].message.envelope.trace
-            self._desk.log.error("cannot read", trace=trace, exception=error)
-            return
+        except Exception as error:  # no host's fault: no site learns of it
+            attempt = self._clerk.untried(leases, error)
+        else:
+            self._learn(site, attempt)
         self._free(site, leases[0])
-        self._learn(site, attempt)
         self._begin()  # the connection need not wait for the disk
         await self._clerk.write(leases, attempt, time.monotonic() - started)
 

@@ -9,15 +9,16 @@ import pytest
 
 from mxfleet.errors import SpoolError
 from mxfleet.mxd import accounts, dispatch, settings
+from mxfleet.mxd.clerk import EXPIRED, UNTRIED
 from mxfleet.mxd.configuration import Configuration
 from mxfleet.mxd.counters import Shared
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.directory import Directory
 from mxfleet.mxd.dispatch import HANGING, Dispatcher
 from mxfleet.mxd.observe import logger
-from mxfleet.mxd.route import Router
+from mxfleet.mxd.route import Place, Router
 from mxfleet.mxd.security import Security
-from mxfleet.mxd.spool.protocol import Envelope, Lease, StoredMessage
+from mxfleet.mxd.spool.protocol import Envelope, Lease, Notice, Recipient, Result, StoredMessage
 from mxfleet.mxd.tls import Certificates
 from mxfleet.mxd.window import BEGIN
 
@@ -26,10 +27,19 @@ HOP = "127.0.0.1:24"
 
 
 class FakeSpool:
-    """Remembers what came back without an attempt, and when it is due again."""
+    """Remembers what came back without an attempt, and when it is due again; and what became of those with one."""
 
     def __init__(self) -> None:
         self.back: dict[int, float] = {}
+        self.recorded: dict[int, tuple[list[str], float, bool]] = {}
+
+    async def record(
+        self, lease: Lease, results: Sequence[Result], due: float, notice: Notice | None, *, warned: bool
+    ) -> bool:
+        del warned
+        said = [f"{result.state}: {result.reply}" for result in results]
+        self.recorded[lease.delivery] = (said, due, notice is not None)
+        return True
 
     async def put_back(self, lease: Lease, due: float) -> bool:
         self.back[lease.delivery] = due
@@ -37,25 +47,32 @@ class FakeSpool:
 
 
 class SlowHost:
-    """In the deliverer's place: answers nobody before it is told to; what it says does not matter here."""
+    """In the deliverer's place: answers nobody before it is told to, and then with an error."""
 
     def __init__(self) -> None:
+        self.error: Exception = SpoolError("the body cannot be read")
         self.asked: list[int] = []
+        self.places: list[Place] = []
         self.answers = asyncio.Event()
 
-    async def attempt(self, leases: Sequence[Lease], _place: object) -> Any:
+    async def attempt(self, leases: Sequence[Lease], place: Place) -> Any:
+        self.places.append(place)
         self.asked += [lease.delivery for lease in leases]
         await self.answers.wait()
-        raise SpoolError("the body cannot be read")
+        raise self.error
 
     async def close(self) -> None:
         """There is no connection."""
 
 
-def lease(number: int, hop: str = "") -> Lease:
-    envelope = Envelope(trace=f"t{number}", sender="", received=0.0, expires=9e9)
+def lease(number: int, hop: str = "", expires: float = 9e9) -> Lease:
+    sender = "alice@corp.test"
+    envelope = Envelope(
+        trace=f"t{number}", sender=sender, received=time.time(), expires=expires, submitter=sender
+    )
     message = StoredMessage(number, envelope, b"", b"", 0)
-    return Lease(number, 1, 9e9, "slow.test", 0, message, (), hop=hop)
+    members = (Recipient(1, "u@slow.test"),)
+    return Lease(number, 1, 9e9, "slow.test", 0, message, members, hop=hop, expires=expires)
 
 
 class Run:
@@ -123,24 +140,54 @@ async def test_a_hop_of_its_own_is_avoided_by_nobody_and_so_waits_a_while(run: R
     assert run.spool.back[BEGIN] > time.time() + HANGING / 2
 
 
-@pytest.mark.parametrize("lost", [False, True])
-async def test_a_lease_whose_destination_is_not_found_is_kept_by_nobody(
-    run: Run, monkeypatch: pytest.MonkeyPatch, *, lost: bool
+@pytest.mark.parametrize("error", [SpoolError("the body cannot be read"), RuntimeError("oops")])
+async def test_what_cannot_be_tried_waits_as_others_do_and_ends_as_they_do(
+    run: Run, error: Exception
+) -> None:
+    run.host.error = error
+    run.host.answers.set()
+    run.dispatcher.add(lease(1))
+    for number in range(2, BEGIN + 1):
+        run.dispatcher.add(lease(number, expires=time.time() - 1))
+    await run.until(lambda: not run.dispatcher.leases)
+    words, due, told = run.spool.recorded[1]
+    assert words == [f"waiting: {UNTRIED}"]
+    assert (due > time.time() + 1, told) == (True, False)
+    words, _, told = run.spool.recorded[2]
+    assert words == [f"failed: {EXPIRED}: {UNTRIED}"]
+    assert told
+    assert run.dispatcher.pause() == 0  # and it is not the host that is left alone for it
+
+
+async def no_place(_domain: str, _hop: str) -> Any:
+    raise RuntimeError("no place")
+
+
+async def test_what_has_no_destination_by_a_mistake_goes_nowhere_for_now(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.dispatcher._router, "configured", lambda *_: None)
+    monkeypatch.setattr(run.dispatcher._router, "place", no_place)
+    run.dispatcher.add(lease(7))
+    await run.until(lambda: run.host.places)
+    (place,) = run.host.places
+    assert (place.hops, place.refusal) == ((), UNTRIED)
+
+
+async def test_a_lease_that_is_lost_while_its_destination_is_asked_for_is_kept_by_nobody(
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = asyncio.Event()
 
     async def place(_domain: str, _hop: str) -> Any:
         asked.set()
-        if lost:
-            await asyncio.Event().wait()
-        raise SpoolError("no place")
+        await asyncio.Event().wait()
 
     monkeypatch.setattr(run.dispatcher._router, "configured", lambda *_: None)
     monkeypatch.setattr(run.dispatcher._router, "place", place)
     room = run.dispatcher.room
     run.dispatcher.add(lease(7))
     await asked.wait()
-    if lost:
-        run.dispatcher.lose(7)
+    run.dispatcher.lose(7)
     await run.until(lambda: not run.dispatcher.leases and run.dispatcher.room == room)
     assert run.changed.is_set()
