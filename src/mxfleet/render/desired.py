@@ -77,7 +77,7 @@ def desire(fleet: Fleet, node: Node, signing: Signing, inputs: Inputs, resolve: 
         packages=packages(fleet),
         users=users(fleet),
         units=tuple(units(view)),
-        retired=() if fleet.policy.scanner else antispam.units(view),
+        retired=tuple(retired(view)),
         settings=kernel_settings(next(file.text for file in files if file.path == base.SYSCTL)),
     )
 
@@ -118,7 +118,8 @@ def units(view: View) -> Iterator[Unit]:
     yield Unit(role="resolver", name="unbound.service", loaded=resolver.loaded(view))
     if view.fleet.policy.scanner:
         yield from antispam.units(view)
-    yield from policyhost.units(view)
+    if policy_hosts(view.fleet):
+        yield from policyhost.units(view)
     for name in smtp.sockets(view):
         yield Unit(role="smtp", name=name, loaded=(f"/etc/systemd/system/{name}",))
     yield Unit(role="smtp", name=smtp.SERVICE, loaded=smtp.loaded(view))
@@ -126,6 +127,14 @@ def units(view: View) -> Iterator[Unit]:
         loaded = (failover.KEEPALIVED, failover.CHECK)
         yield Unit(role="failover", name="keepalived.service", loaded=loaded, reload=True)
     yield Unit(role="backup", name=backup.TIMER)
+
+
+def retired(view: View) -> Iterator[Unit]:
+    """The units of roles that another fleet may have had, and this one has not."""
+    if not view.fleet.policy.scanner:
+        yield from antispam.units(view)
+    if not policy_hosts(view.fleet):
+        yield from policyhost.units(view)
 
 
 def kernel_settings(text: str) -> dict[str, str]:

@@ -37,7 +37,6 @@ def loaded(view: View) -> tuple[str, ...]:
     return (SETTINGS, *(path for entry in tls.policies(view) for path in (entry.chain, entry.key)))
 
 
-def units(view: View) -> Iterator[Unit]:
+def units(view: View) -> tuple[Unit, ...]:
     """A reload takes in settings and certificates, and interrupts nobody."""
-    if policy_hosts(view.fleet):
-        yield Unit(role="policyhost", name=SERVICE, loaded=loaded(view), reload=True)
+    return (Unit(role="policyhost", name=SERVICE, loaded=loaded(view), reload=True),)

@@ -125,3 +125,15 @@ def test_what_the_fleet_no_longer_needs_is_a_difference_only_while_it_runs_with_
     (found,) = differences(target, replace(seen, units=units, loaded=loaded))
     assert str(found) == "unit rspamd.service: runs with our settings, and nobody needs it"
     assert differences(target, replace(seen, loaded=loaded)) == ()
+
+
+def test_nginx_is_stopped_once_no_domain_has_a_policy_any_more() -> None:
+    without = replace(FLEET, policy=replace(FLEET.policy, mta_sts="none"))
+    target = desire(without, without.nodes[1], signing_of(without), inputs_of(without), resolve)
+    seen = converged(target)
+    units = {**seen.units, "nginx.service": UnitState("active", "enabled")}
+    assert differences(target, replace(seen, units=units)) == ()  # somebody else's
+    loaded = {**seen.loaded, "nginx.service": LOADED["nginx.service"]}
+    (found,) = differences(target, replace(seen, units=units, loaded=loaded))
+    assert str(found) == "unit nginx.service: runs with our settings, and nobody needs it"
+    assert found.role == "policyhost"
