@@ -118,9 +118,7 @@ def running(role: str) -> Commands:
         yield StringCommand(shell.retire([unit.name for unit in retired]))
         facts.learn_retired(retired)
     for unit in _among(target.here().units, role):
-        verb = "reload-or-restart" if unit.reload else "restart"
-        name = shlex.quote(unit.name)
-        yield StringCommand(f"systemctl enable --quiet {name} && systemctl {verb} {name}")
+        yield StringCommand(shell.run(unit))
         facts.learn_units([unit])
 
 

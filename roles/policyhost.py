@@ -12,5 +12,5 @@ def configure(turn: Turn) -> None:
 
 
 def activate(turn: Turn) -> None:
-    """A reload takes in settings and certificates without interrupting anybody."""
+    """A reload takes in settings and certificates without interrupting anybody; a changed sandbox costs a restart."""
     operations.units_run_them(name=f"{turn}, policyhost: nginx serves it", turn=turn, role="policyhost")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from mxfleet.render import Directory, File
+from mxfleet.render.file import Unit
 
 STAGE = f"/run/mxfleet/stage-{secrets.token_hex(4)}"
 """Where this run, and no other, lays files down before they are put in place."""
@@ -70,13 +71,31 @@ def place(files: Iterable[File]) -> str:
     return "\n".join(lines)
 
 
+def run(unit: Unit) -> str:
+    """Enable the unit and have it run with what is in place: by a reload where that takes everything in."""
+    name, verb = shlex.quote(unit.name), "reload-or-restart" if unit.reload else "restart"
+    enable = f"systemctl enable --quiet {name}"
+    if not unit.fixed:
+        return f"{enable} && systemctl {verb} {name}"
+    return f"""{enable} || exit 1
+if {unchanged(unit.name, unit.fixed)}; then systemctl {verb} {name}; else systemctl restart {name}; fi"""
+
+
+def unchanged(unit: str, fixed: Iterable[str]) -> str:
+    """Whether the files that no reload takes in are those that the unit was started with, by its own note."""
+    return (
+        f"[ \"$(sha256sum -- {shlex.join(fixed)} | sha256sum | cut -d' ' -f1)\" = "
+        f'"$(cat /run/mxfleet/loaded/{unit}.fixed 2>/dev/null)" ]'
+    )
+
+
 def retire(units: Iterable[str]) -> str:
     """Stop units for good, and let go of them: without our drop-ins they are their package's again."""
     lines = [HEAD]
     for unit in map(shlex.quote, units):
         lines += [
             f"systemctl disable --quiet --now {unit}",
-            f"rm -f /etc/systemd/system/{unit}.d/*-mxfleet.conf /run/mxfleet/loaded/{unit}",
+            f"rm -f /etc/systemd/system/{unit}.d/*-mxfleet.conf /run/mxfleet/loaded/{unit} /run/mxfleet/loaded/{unit}.fixed",
         ]
     return "\n".join([*lines, "systemctl daemon-reload"])
 

@@ -50,8 +50,7 @@ def exchange(turn: Turn) -> Commands:
 
 
 RELOAD = (
-    f"[ \"$(sha256sum -- {' '.join(FIXED)} | sha256sum | cut -d' ' -f1)\" = "
-    f'"$(cat /run/mxfleet/loaded/{SERVICE}.fixed 2>/dev/null)" ] && systemctl is-active --quiet {SERVICE} '
+    f"{shell.unchanged(SERVICE, FIXED)} && systemctl is-active --quiet {SERVICE} "
     f"&& systemctl reload {SERVICE} 2>/dev/null || "
 )
 

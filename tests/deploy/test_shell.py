@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mxfleet.render import Directory, File
+from mxfleet.render.file import Unit
 from roles import shell
 
 
@@ -124,3 +125,30 @@ def test_a_release_is_unpacked_compiled_and_made_current_in_one_step(tmp_path: P
     assert done.returncode == 0, done.stderr
     assert current.readlink() == releases / "1.0"
     assert sorted(path.name for path in releases.iterdir()) == ["0.9", "1.0"]
+
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >>{log}
+"""
+
+
+@pytest.mark.parametrize(
+    ("noted", "verb"), [("as it is", "reload-or-restart"), ("another", "restart"), ("", "restart")]
+)
+def test_a_unit_is_reloaded_only_while_it_was_started_with_what_no_reload_takes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: str, verb: str
+) -> None:
+    """E.g. nginx's sandbox: systemd applies it to processes that it starts."""
+    sandbox, log, note = tmp_path / "40.conf", tmp_path / "log", tmp_path / "run" / "loaded" / "nginx.service"
+    note.parent.mkdir()
+    if noted:
+        sandbox.write_text(noted)
+        loaded = (Path(__file__).parents[2] / "templates/usr/local/lib/mxfleet/loaded.j2").read_text()
+        run(f"set -- {note.name}.fixed {sandbox}\n" + loaded, tmp_path)
+    sandbox.write_text("as it is")
+    (tmp_path / "systemctl").write_text(SYSTEMCTL.format(log=log))
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    unit = Unit(role="r", name="nginx.service", reload=True, fixed=(str(sandbox),))
+    assert run(shell.run(unit), tmp_path).returncode == 0
+    assert log.read_text().splitlines() == ["enable --quiet nginx.service", f"{verb} nginx.service"]

@@ -60,13 +60,14 @@ class Directory:
 class Unit:
     """A systemd unit that shall be enabled and active, and `loaded`: which of our files it shall have loaded.
 
-    `reload`: its reload takes everything in, and interrupts less than a restart.
+    `reload`: its reload takes everything in but the `fixed` among those files, and interrupts less than a restart.
     """
 
     role: str
     name: str
     loaded: tuple[str, ...] = ()
     reload: bool = False
+    fixed: tuple[str, ...] = ()
 
 
 OURS = "/etc/mxfleet"

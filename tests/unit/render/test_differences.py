@@ -137,3 +137,14 @@ def test_nginx_is_stopped_once_no_domain_has_a_policy_any_more() -> None:
     (found,) = differences(target, replace(seen, units=units, loaded=loaded))
     assert str(found) == "unit nginx.service: runs with our settings, and nobody needs it"
     assert found.role == "policyhost"
+
+
+def test_a_unit_is_owed_a_restart_for_each_sandbox_of_ours_that_changes() -> None:
+    sandboxes = [file.path for file in TARGET.files if file.path.endswith(".d/40-mxfleet.conf")]
+    assert len(sandboxes) == 3  # nginx, rspamd, valkey
+    for path in sandboxes:
+        newer = replace(TARGET, digests={**TARGET.digests, path: "1" * 64})
+        (found,) = differences(newer, replace(SEEN, digests=dict(newer.digests)))
+        assert found.subject == path.split("/")[-2].removesuffix(".d")
+        unit = next(unit for unit in newer.units if unit.name == found.subject)
+        assert not unit.reload or path in unit.fixed
