@@ -142,7 +142,7 @@ def compromise(
 ) -> int:
     """Switch all nodes to the spare at once, without waiting for DNS, and revoke the key; says what it costs."""
     from mxfleet.cli.tending import Live, run_until_quiet
-    from mxfleet.cli.withdrawing import told, withdraw
+    from mxfleet.cli.withdrawing import still_bare, told, troubling, withdraw
     from mxfleet.errors import StateError
     from mxfleet.fleet.load import choose, load_file
     from mxfleet.keys.ledger import read_state
@@ -167,7 +167,11 @@ def compromise(
         say(line)
     if done.bare:
         say(f"waiting up to {wait:.0f} s for the new key")
-        run_until_quiet(live, by, wait, say)
+        tended = run_until_quiet(live, by, wait, say)
+        left = [*([tended.trouble] if tended.trouble else []), *still_bare(live, done)]
+        for trouble in left:
+            say(troubling(trouble))
+        done.trouble += left
     if json_output:
         print(json.dumps(done.as_values(), indent=2))
     return 2 if done.trouble else 0

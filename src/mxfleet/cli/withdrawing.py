@@ -8,8 +8,9 @@ from typing import Any
 from mxfleet.cli.tending import Live, refused
 from mxfleet.dns.publish import publish_keys
 from mxfleet.keys.compromise import Compromise, compromise
-from mxfleet.keys.ledger import Writer, writing
+from mxfleet.keys.ledger import Writer, read_state, writing
 from mxfleet.keys.lifecycle import KeyState, Material
+from mxfleet.keys.needs import sending_domains
 from mxfleet.keys.sight import NodeSight, Observation
 from mxfleet.keys.state import KeyView
 
@@ -40,7 +41,8 @@ class Withdrawn:
             for old, new in self.made.successors
         ]
         return {
-            "takeover": takeover, "costs": list(self.made.costs), "switched": list(self.switched),
+            "takeover": takeover, "idle": list(self.made.idle), "costs": list(self.made.costs),
+            "switched": list(self.switched),
             "seconds": round(self.seconds, 1), "minted": list(self.minted), "revoked": self.revoked,
             "trouble": self.trouble,
         }  # fmt: skip
@@ -60,7 +62,7 @@ def withdraw(
         for cost in done.made.costs:
             say(cost)
         writer.append(*done.made.facts)
-        if done.made.successors:
+        if done.made.on_nodes:
             _switch(live, done)
         done.minted = tuple(_mint(live, writer, done.made))
         problem = refused(lambda: publish_keys(live.fleet, writer, live.providers))
@@ -72,7 +74,6 @@ def withdraw(
 def _switch(live: Live, done: Withdrawn) -> None:
     """All nodes that answer, together; then each is asked what it signs with."""
     begun = time.monotonic()
-    lost = [old for old, _ in done.made.successors]
     seen: Sequence[NodeSight] = live.nodes()
     for _ in range(ATTEMPTS):
         reachable = [node.node for node in seen if not node.problem]
@@ -81,19 +82,20 @@ def _switch(live: Live, done: Withdrawn) -> None:
         if not problem:
             break
     done.seconds = time.monotonic() - begun
-    done.switched = tuple(node.node for node in seen if not node.problem and not _signing(node, lost))
+    troubles = {node.node: _still(node, done.made.on_nodes) for node in seen}
+    done.switched = tuple(node for node, sentences in troubles.items() if not sentences)
     done.trouble += [problem] if problem else []
-    done.trouble += [sentence for node in seen for sentence in _still(node, lost)]
+    done.trouble += [sentence for sentences in troubles.values() for sentence in sentences]
 
 
 def _still(node: NodeSight, lost: Sequence[KeyView]) -> list[str]:
     if node.problem:
         return [f"{node.node} cannot be asked ({node.problem}): it may still sign with the key"]
-    return [f"{node.node} still signs with {key.label}" for key in _signing(node, lost)]
-
-
-def _signing(node: NodeSight, lost: Sequence[KeyView]) -> list[KeyView]:
-    return [key for key in lost if node.signs_with(key)]
+    return [
+        f"{node.node} still {'signs with' if node.signs_with(key) else 'has'} {key.label}"
+        for key in lost
+        if node.holds(key)
+    ]
 
 
 def _mint(live: Live, writer: Writer, made: Compromise) -> list[str]:
@@ -107,14 +109,30 @@ def _mint(live: Live, writer: Writer, made: Compromise) -> list[str]:
     return minted
 
 
+def still_bare(live: Live, done: Withdrawn) -> list[str]:
+    """What leaves without a signature even now, a sentence for each line of keys."""
+    state = read_state(live.root / live.fleet.state_directory)
+    sign = {(key.owner, key.algorithm) for key in state.signers()}
+    bare = [(old.owner, old.algorithm) for old, heir in done.made.successors if heir is None]
+    return [
+        f"{owner} has no active {algorithm} key yet: its mail leaves "
+        + ("without that signature" if any(owner == other for other, _ in sign) else "unsigned")
+        for owner, algorithm in bare
+        if owner in sending_domains(live.fleet) and (owner, algorithm) not in sign
+    ]
+
+
 def told(done: Withdrawn, drain: int) -> list[str]:
     """What was done, a sentence each."""
-    lines = [
+    lines = [*done.made.idle]
+    lines += [
         f"{old.owner}: {old.label} → {new.label if new else 'nothing: unsigned by this algorithm'}"
         for old, new in done.made.successors
     ]
     if done.switched:
         lines.append(f"{', '.join(done.switched)} left it at once ({done.seconds:.1f} s)")
+    elif done.made.on_nodes:
+        lines.append("no node was seen to have left it")
     lines += [f"{label} is minted, to be next" for label in done.minted]
     withdrawn = any(fact.state is KeyState.COMPROMISED for fact in done.made.facts)
     if not done.revoked:
@@ -123,4 +141,9 @@ def told(done: Withdrawn, drain: int) -> list[str]:
         lines.append("revoked in DNS")
     else:
         lines.append("not revoked before it is drained; mxfleet tend does it then")
-    return [*lines, *(f"! {trouble}; next: mxfleet tend" for trouble in done.trouble)]
+    return [*lines, *map(troubling, done.trouble)]
+
+
+def troubling(trouble: str) -> str:
+    """The line that says what was not done."""
+    return f"! {trouble}; next: mxfleet tend"

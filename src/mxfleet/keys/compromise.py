@@ -19,13 +19,21 @@ KNOWN = frozenset(KeyState) - {KeyState.MINTED, KeyState.COMPROMISED, KeyState.R
 class Compromise:
     """The facts to write, in one go, before anything is done; who takes over from whom; and what to tell people.
 
-    `missing` are the lines (material, owner, algorithm) that have no key to come any more.
+    `lost` are the keys as they were; `missing` the lines (material, owner, algorithm) that have no key to come any
+    more; `idle` says of each key that did not sign what becomes of it.
     """
 
     facts: tuple[Moved, ...]
+    lost: tuple[KeyView, ...]
     successors: tuple[tuple[KeyView, KeyView | None], ...]
     missing: tuple[Line, ...]
     costs: tuple[str, ...]
+    idle: tuple[str, ...] = ()
+
+    @property
+    def on_nodes(self) -> tuple[KeyView, ...]:
+        """Those of the lost keys that may lie on a node, which is to give them up: the signing, the replaced, the called."""
+        return tuple(key for key in self.lost if key.on_nodes)
 
 
 def compromise(
@@ -46,7 +54,9 @@ def compromise(
     spent = {key.id for key in (*lost, *heirs)}
     waiting = {_line(key) for key in state.keys if key.state in SUCCESSORS and key.id not in spent}
     missing = tuple(dict.fromkeys(line for key in lost if (line := _line(key)) not in waiting))
-    return Compromise(tuple(facts), tuple(successors), missing, tuple(_costs(lost, successors, drain, ttl)))
+    costs = tuple(_costs(lost, successors, drain, ttl))
+    idle = tuple(_idle(key) for key in lost if key not in state.signers())
+    return Compromise(tuple(facts), tuple(lost), tuple(successors), missing, costs, idle)
 
 
 def _withdrawn(key: KeyView, drain: int) -> Moved:
@@ -75,6 +85,13 @@ def _successor(state: State, key: KeyView, lost: Collection[KeyView], seen: Obse
         return max(older, key=lambda k: k.step)
     waiting = [other for other in others if other.state in TAKES_OVER]
     return min(waiting, key=lambda k: TAKES_OVER.index(k.state), default=None)
+
+
+def _idle(key: KeyView) -> str:
+    if not key.on_nodes:
+        return f"{key.owner}: {key.label} did not sign and was on no node: no node is switched"
+    how = f"was replaced before and is {key.state}" if key.state in LIVE else "was on nodes, to sign next"
+    return f"{key.owner}: {key.label} {how}: nodes that still have it are to give it up"
 
 
 def _costs(

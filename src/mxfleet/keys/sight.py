@@ -41,6 +41,10 @@ class NodeSight:
         """Whether its service has loaded a key of this name, whatever its content."""
         return (key.owner, key.label) in self.signing
 
+    def holds(self, key: KeyView) -> bool:
+        """Whether a key of this name lies on it or is loaded, whatever its content."""
+        return (key.owner, key.label) in self.installed or self.signs_with(key)
+
     def proves_itself_with(self, key: KeyView) -> bool:
         """Whether its service shows a certificate of this TLS key, or would after a restart."""
         return any(place.get(key.owner, ("", ""))[1] == key.spki for place in (self.serving, self.chains))
