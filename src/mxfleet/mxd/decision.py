@@ -65,7 +65,9 @@ def _dmarc(evidence: Evidence, rules: Rules) -> Decision:
     if dmarc.result == "permerror":  # whose mail it is cannot be told (RFC 9989 §11.5)
         return Decision("reject", said, Reply(550, "5.7.1", said))
     if dmarc.result == "temperror":
-        if settings.temporary == "mark" or _authenticated(evidence):
+        if (
+            settings.temporary == "mark" or dmarc.aligned
+        ):  # no DNS trouble holds up what the author's own host sent
             return Decision("accept", said)
         return Decision("defer", said, Reply(451, "4.4.3", f"{said}; try again later"))
     if dmarc.disposition == "none":
@@ -76,13 +78,6 @@ def _dmarc(evidence: Evidence, rules: Rules) -> Decision:
         return Decision("accept", said, marks=(("X-Quarantine", f"DMARC fail, as {dmarc.domain} asks"),))
     text = f"DMARC: {dmarc.domain} asks to refuse mail in its name that neither SPF nor DKIM proves to be its own"
     return Decision("reject", said, Reply(550, "5.7.26", text))  # RFC 7372 §3.4
-
-
-def _authenticated(evidence: Evidence) -> bool:
-    """Whether somebody at least answers for the message; then no DNS trouble of the author's holds it up."""
-    return any(verdict.result == "pass" for verdict in evidence.dkim or ()) or (
-        evidence.spf is not None and evidence.spf.result == "pass"
-    )
 
 
 def is_senders_own(evidence: Evidence) -> bool:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Final, TypeAlias, TypeVar
 
-from mxfleet.mail.arc import Chain
+from mxfleet.mail.arc import Arc, Chain
 from mxfleet.mail.dkim.bodies import BodyHashes
-from mxfleet.mail.dkim.verify import Verifier
+from mxfleet.mail.dkim.verify import Dkim, Verifier
 from mxfleet.mail.dmarc.check import Dmarc, check_dmarc, questions_ahead
 from mxfleet.mail.dnsbl import DnsList, Listing, check_address
 from mxfleet.mail.evidence import Evidence
@@ -30,6 +30,7 @@ Verdict = TypeVar("Verdict")
 Begun: TypeAlias = Verdict | asyncio.Task[Verdict]
 """A verdict, or the task that will have it."""
 
+_Proved: TypeAlias = tuple[tuple[Dkim, ...], Arc]
 MISTAKE: Final = "this host could not find out"  # what others are told; the log knows more
 
 
@@ -207,7 +208,21 @@ class MessageEvidence:
         return await judged if isinstance(judged, asyncio.Task) else judged
 
     def _begin(self, trace: str) -> Begun[Evidence]:
-        return self._client.gatherer.begin(self._judged(), self._unknown(), trace=trace)
+        """What is proved, then DMARC with a patience of its own: what takes long before it is not its domain's fault."""
+        proved = self._client.gatherer.begin(self._proved(), None, trace=trace)
+        if isinstance(proved, asyncio.Task):
+            return asyncio.get_running_loop().create_task(self._weigh_after(proved, trace))
+        return self._weigh(proved, trace)
+
+    async def _weigh_after(self, proved: asyncio.Task[_Proved | None], trace: str) -> Evidence:
+        judged = self._weigh(await proved, trace)
+        return await judged if isinstance(judged, asyncio.Task) else judged
+
+    def _weigh(self, proved: _Proved | None, trace: str) -> Begun[Evidence]:
+        unknown = self._unknown()
+        if proved is None:
+            return unknown
+        return self._client.gatherer.begin(self._judged(*proved), unknown, trace=trace)
 
     def _unknown(self) -> Evidence:
         """What is left where a check of the message itself has failed."""
@@ -223,12 +238,14 @@ class MessageEvidence:
             listings=client.listings,
         )
 
-    def _judged(self) -> Questions[Evidence]:
+    def _proved(self) -> Questions[_Proved | None]:
         if self._mistake is not None:
             raise self._mistake
-        client, spf = self._client, settled(self._spf)
         signatures = yield from self._verifier.verify(self._bodies)
-        chain = yield from self._chain.verify(self._bodies)
+        return signatures, (yield from self._chain.verify(self._bodies))
+
+    def _judged(self, signatures: tuple[Dkim, ...], chain: Arc) -> Questions[Evidence]:
+        client, spf = self._client, settled(self._spf)
         dmarc = yield from check_dmarc(self._headers, spf, signatures)
         return Evidence(
             client.address,

@@ -57,7 +57,11 @@ SPAM = Spam("reject", 15.0, 10.0, message="Gtube pattern")
         (dmarc("permerror"), None, DEFAULT, "550 5.7.1"),
         (dmarc("temperror"), None, DEFAULT, "451 4.4.3"),
         (dmarc("temperror"), None, rules(temporary="mark"), ""),
-        (replace(dmarc("temperror"), dkim=(Dkim("pass", "peer.test"),)), None, DEFAULT, ""),
+        (replace(CLEAN, dmarc=Dmarc("temperror", "peer.test", spf_aligned=True)), None, DEFAULT, ""),
+        (replace(CLEAN, dmarc=Dmarc("temperror", "peer.test", dkim_aligned=True)), None, DEFAULT, ""),
+        # whoever else answers for it says nothing of its author
+        (replace(CLEAN, dmarc=Dmarc("temperror", "bank.test")), None, DEFAULT, "451 4.4.3"),
+        (replace(dmarc("temperror"), dkim=(Dkim("pass", "evil.test"),)), None, DEFAULT, "451 4.4.3"),
         (replace(CLEAN, spf=FAILS), None, DEFAULT, ""),
         (replace(CLEAN, spf=FAILS), None, rules(spf="enforce"), "550 5.7.23"),
         (replace(dmarc("pass"), spf=FAILS), None, rules(spf="enforce"), ""),

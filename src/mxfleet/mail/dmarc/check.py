@@ -26,7 +26,7 @@ class Dmarc:
 
     `domain` is the author domain, `policy` what its owner asks to do with a message that fails (after `sp`,
     `np` and `t`), `record_domain` where the record stands. Aligned means authenticated and of the same
-    organisation.
+    organisation; with temperror, as far as the organisation is known.
     """
 
     result: DmarcResult
@@ -38,6 +38,11 @@ class Dmarc:
     testing: bool = False
     record_domain: str = ""
     record: DmarcRecord | None = None
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the author's organisation answers for the message."""
+        return self.spf_aligned or self.dkim_aligned
 
     @property
     def disposition(self) -> Policy:
@@ -67,7 +72,7 @@ def check_dmarc(headers: Headers, spf: Spf | None, signatures: Sequence[Dkim]) -
     verdicts: list[Dmarc] = []
     for domain in domains:
         verdicts += [(yield from check_author_domain(domain, spf, signatures))]
-    worst = min(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict.result))
+    worst = min(verdicts, key=lambda verdict: (_WORST_FIRST.index(verdict.result), verdict.aligned))
     if worst.result == "fail":
         failed = [verdict for verdict in verdicts if verdict.result == "fail"]
         policy = strictest(verdict.policy for verdict in failed)
@@ -77,7 +82,7 @@ def check_dmarc(headers: Headers, spf: Spf | None, signatures: Sequence[Dkim]) -
 
 def check_author_domain(domain: str, spf: Spf | None, signatures: Sequence[Dkim]) -> Questions[Dmarc]:
     """The verdict for one author domain."""
-    tree = Tree()
+    tree, found = Tree(), None
     try:
         found = yield from tree.applicable(domain)
         if found is None:
@@ -88,7 +93,25 @@ def check_author_domain(domain: str, spf: Spf | None, signatures: Sequence[Dkim]
             )
         return (yield from _evaluate(domain, found, _Alignment(tree, domain), spf, signatures))
     except Unanswered as error:  # RFC 9989 §5.3.6: neither pass nor fail
-        return Dmarc("temperror", domain, reason=str(error))
+        return (yield from _open(domain, found, tree, spf, signatures, str(error)))
+
+
+def _open(
+    domain: str,
+    found: Applicable | None,
+    tree: Tree,
+    spf: Spf | None,
+    signatures: Sequence[Dkim],
+    reason: str,
+) -> Questions[Dmarc]:
+    """No verdict, and what is aligned all the same as far as anybody knows: policy may be content with that."""
+    tree.forgive()
+    alignment, record = _Alignment(tree, domain), found.record if found else None
+    by_spf = yield from alignment.of(_spf_domains(spf, "pass"), strict=bool(record and record.strict_spf))
+    by_dkim = yield from alignment.of(
+        _dkim_domains(signatures, "pass"), strict=bool(record and record.strict_dkim)
+    )
+    return Dmarc("temperror", domain, reason=reason, spf_aligned=by_spf, dkim_aligned=by_dkim)
 
 
 def _evaluate(

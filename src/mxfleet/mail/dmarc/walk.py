@@ -36,12 +36,23 @@ class Tree:
 
     def __init__(self) -> None:
         self._records: dict[str, DmarcRecord | None] = {}
+        self._silent: dict[str, str] = {}
+        self._forgiving = False
+
+    def forgive(self) -> None:
+        """Whoever gives no answer has no record from here on: organisations may look smaller than they are."""
+        self._forgiving = True
 
     def record_at(self, domain: str) -> Questions[DmarcRecord | None]:
         """The record at a domain itself; Unanswered where nobody knows."""
-        if domain not in self._records:
-            self._records[domain] = the_record((yield from ask_texts(f"_dmarc.{domain}")))
-        return self._records[domain]
+        if domain not in self._records and domain not in self._silent:
+            try:
+                self._records[domain] = the_record((yield from ask_texts(f"_dmarc.{domain}")))
+            except Unanswered as error:
+                self._silent[domain] = str(error)
+        if domain in self._silent and not self._forgiving:
+            raise Unanswered(self._silent[domain])
+        return self._records.get(domain)
 
     def organizational_domain(self, domain: str) -> Questions[str]:
         """RFC 9989 §4.10.2: the top of the domain's organisation; itself where no record says otherwise."""

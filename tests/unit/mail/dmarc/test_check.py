@@ -150,6 +150,42 @@ def test_no_answer_is_neither_pass_nor_fail(entries: dict[str, object], result: 
     assert check("a@www.example.com", entries, None, dkim("signing.example.com")).result == result
 
 
+@pytest.mark.parametrize(
+    ("silent", "domain", "aligned"),
+    [
+        ("_dmarc.www.example.com", "www.example.com", True),
+        (
+            "_dmarc.www.example.com",
+            "signing.example.com",
+            True,
+        ),  # example.com is known to be the organisation
+        ("_dmarc.www.example.com", "evil.test", False),
+        ("_dmarc.www.example.com", "evil.com", False),
+        ("_dmarc.example.com", "www.example.com", True),
+        ("_dmarc.example.com", "signing.example.com", False),  # whose, nobody knows now
+        ("_dmarc.com", "signing.example.com", True),
+        ("_dmarc.com", "evil.com", False),
+    ],
+)
+def test_without_a_verdict_what_is_aligned_is_told_as_far_as_it_is_known(
+    silent: str, domain: str, aligned: bool
+) -> None:
+    entries = {**REJECT, silent: TIMEOUT}
+    entries.pop(f"{silent} TXT", None)
+    by_dkim = check("a@www.example.com", dict(entries), None, dkim(domain))
+    by_spf = check("a@www.example.com", dict(entries), spf(domain))
+    assert (by_dkim.result, by_spf.result) == ("temperror", "temperror")
+    assert (by_dkim.dkim_aligned, by_dkim.spf_aligned) == (aligned, False)
+    assert (by_spf.dkim_aligned, by_spf.spf_aligned) == (False, aligned)
+
+
+def test_of_several_authors_without_a_verdict_the_one_that_nobody_answers_for_counts() -> None:
+    raw = b"From: a@example.com, b@other.test\r\nSender: a@example.com\r\n"
+    silent: dict[str, object] = {"_dmarc.example.com": TIMEOUT, "_dmarc.other.test": TIMEOUT}
+    found = check("", silent, None, dkim("example.com"), raw=raw)
+    assert (found.result, found.domain, found.aligned) == ("temperror", "other.test", False)
+
+
 def test_an_unanswered_aligned_identifier_keeps_the_verdict_open_and_others_do_not() -> None:
     assert check("a@example.com", dict(REJECT), spf("www.example.com", "temperror")).result == "temperror"
     assert check("a@example.com", dict(REJECT), None, dkim("example.com", "temperror")).result == "temperror"
