@@ -98,8 +98,14 @@ class Policies:
             await self._writing
 
     def _is_due(self, domain: str, now: float) -> bool:
+        """A web server that is left alone takes no other's turn."""
         cached = self._kept[domain]
-        return now >= cached.fetched + min(DAILY, cached.policy.max_age / 2)
+        return now >= cached.fetched + min(DAILY, cached.policy.max_age / 2) and now >= self._left_alone(
+            domain
+        )
+
+    def _left_alone(self, domain: str) -> float:
+        return self._failed.get(domain, (0.0, None))[0]
 
     async def _discover(self, domain: str) -> Policy | None:
         cached = self._kept.get(domain)
@@ -108,7 +114,7 @@ class Policies:
         return found.cached.policy if found.cached is not None else None
 
     def _learn(self, domain: str, before: Cached | None, found: Discovery) -> None:
-        if found.failure and self._failed.get(domain, (0.0, None))[0] <= self._clock():
+        if found.failure and self._left_alone(domain) <= self._clock():
             self._failed[domain] = (self._clock() + AGAIN, FetchFailed(found.problem))
             while len(self._failed) > SIZE:
                 del self._failed[next(iter(self._failed))]

@@ -127,6 +127,19 @@ async def test_a_failed_renewal_leaves_the_policy_until_its_end(world: World) ->
     await kept.close()
 
 
+async def test_renewals_that_fail_take_no_turn_from_others(world: World) -> None:
+    kept = world.policies()
+    domains = [f"d{number}.test" for number in range(policies.AT_ONCE + 5)]
+    for domain in domains:
+        await mode(kept, domain)
+    world.now, world.answer, world.fetched = world.now + DAY + 1, FetchFailed("gone"), []
+    for _ in range(2):
+        await kept.renew()
+        world.now += policies.ROUND
+    assert sorted(world.fetched) == sorted(f"mta-sts.{domain}" for domain in domains)
+    await kept.close()
+
+
 async def test_no_more_is_kept_than_there_is_room_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "SIZE", 3)
     kept = world.policies()
