@@ -76,7 +76,7 @@ def import_(
     from mxfleet.keys.ledger import wall_clock, writing
     from mxfleet.keys.needs import certificate_names, hosts_of
     from mxfleet.keys.private_files import read_private
-    from mxfleet.keys.tls import bring
+    from mxfleet.keys.tls import bring, refuse_spent
     from mxfleet.keys.vault import Vault
 
     fleet = load(fleet_file, os.environ, ROOT)
@@ -88,9 +88,11 @@ def import_(
     )
     vault = Vault.of(fleet, ROOT)
     with writing(ROOT / fleet.state_directory, wall_clock, "mxfleet tls import", fleet.name) as writer:
+        refuse_spent(writer.state, fact)
         vault.ensure_identity()
         vault.write(fact.secret, private)
-        held = bring(writer, fact, hosts_of(fleet))
+        hosts = hosts_of(fleet)
+        held = bring(writer, fact, hosts)
     if json_output:
         print(
             json.dumps(
@@ -103,11 +105,9 @@ def import_(
             )
         )
     else:
-        following = (
-            "it is served once its key's TLSA record is on all name servers; next: mxfleet tend"
-            if held
-            else "next: mxfleet deploy"
-        )
+        following = "next: mxfleet deploy"
+        if held:
+            following = f"it is served once its key {'has been in DNS long enough' if name in hosts.bound else 'is due'}; next: mxfleet tend"
         print(f"imported the certificate for {name}, valid until {fact.not_after:%Y-%m-%d}; {following}")
     return 0
 

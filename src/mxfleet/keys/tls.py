@@ -21,10 +21,10 @@ from mxfleet.errors import StateError
 from mxfleet.keys.authority import private_pem
 from mxfleet.keys.facts import Issued, Minted
 from mxfleet.keys.ledger import Writer
-from mxfleet.keys.lifecycle import SUCCESSORS, Material
+from mxfleet.keys.lifecycle import SUCCESSORS, KeyState, Material
 from mxfleet.keys.needs import Hosts
-from mxfleet.keys.renewal import ALGORITHM
-from mxfleet.keys.state import KeyView
+from mxfleet.keys.renewal import ALGORITHM, due
+from mxfleet.keys.state import KeyView, State
 from mxfleet.keys.tending import adopted
 from mxfleet.keys.vault import Vault
 
@@ -56,19 +56,45 @@ def mint_missing(writer: Writer, vault: Vault, hosts: Hosts) -> list[Minted]:
 def bring(writer: Writer, fact: Issued, hosts: Hosts) -> bool:
     """Take in a certificate made elsewhere; whether it must wait until its key's TLSA record is seen everywhere.
 
-    It must where the name is served another key and has TLSA records: then its key begins a life as any other.
+    It must where the name is served another key and has TLSA records: then its key begins a life as any other, or goes
+    on with the one that it has. Raises StateError for a key whose life is over, or a certificate that waits and ends soon.
     """
+    refuse_spent(writer.state, fact)
     served = writer.state.served(fact.name)
-    known = any(key.spki == fact.spki for key in writer.state.tls(fact.name))
-    new = served is not None and served.spki != fact.spki and not known
-    held = new and (fact.name in hosts.bound or bool(writer.state.tls(fact.name)))
+    known = next((key for key in writer.state.tls(fact.name) if key.spki == fact.spki), None)
+    new = served is not None and served.spki != fact.spki
+    begins = known is None and new and (fact.name in hosts.bound or bool(writer.state.tls(fact.name)))
+    held = begins or (known is not None and known.state is not KeyState.ACTIVE)
+    if held:
+        _refuse_old(fact, writer.clock())
     label = fact.secret.rpartition("/")[2]
     key = Minted(
         material=Material.TLS, owner=fact.name, label=label, algorithm="brought", public="", spki=fact.spki
     )
-    writer.append(*(adopted(writer.state, hosts) if held else ()))
-    writer.append(*((key, fact) if held else (fact,)))
+    writer.append(*(adopted(writer.state, hosts) if begins else ()))
+    writer.append(*((key, fact) if begins else (fact,)))
     return held
+
+
+def refuse_spent(state: State, fact: Issued) -> None:
+    """Raise StateError where the certificate's key was replaced before: its TLSA record is gone, or goes."""
+    for key in state.tls(fact.name):
+        if key.spki == fact.spki and key.state not in SUCCESSORS | {KeyState.ACTIVE}:
+            raise StateError(
+                f"the key of this certificate, {key.label} of {fact.name}, was replaced and is {key.state}: "
+                "it would not be served",
+                hint="have a certificate made with another key, and import that",
+            )
+
+
+def _refuse_old(fact: Issued, now: datetime) -> None:
+    """A key whose turn is still to come is taken up with a certificate that need not be replaced at once."""
+    if now >= due(fact):
+        raise StateError(
+            f"the certificate for {fact.name} ends on {fact.not_after:%Y-%m-%d}: less than a third of its life is left, "
+            "and its key is not served yet",
+            hint="have it renewed first, then import that",
+        )
 
 
 def request(vault: Vault, key: KeyView) -> bytes:
