@@ -63,7 +63,7 @@ class Policies:
         self._failed: dict[str, tuple[float, FetchFailed]] = {}
         self._writing: asyncio.Task[None] | None = None
         self._dirty = False
-        self._used: set[str] = set()
+        self._used: dict[str, float] = {}  # with when they may be renewed, where that failed
         self._kept = _read(path, log)
 
     async def policy(self, domain: str) -> Policy | None:
@@ -82,12 +82,13 @@ class Policies:
             await self.renew()
 
     async def renew(self) -> None:
-        """One look for what is to be renewed."""
+        """One look for what is to be renewed; what failed a while ago takes no other's turn."""
         now = self._clock()
         due = [domain for domain in self._used if domain in self._kept and self._is_due(domain, now)]
-        for domain in due[:AT_ONCE]:
-            cached = self._kept[domain]
-            self._learn(domain, cached, await self._drive(refresh_policy(domain, cached, now)))
+        for domain in sorted(due, key=lambda domain: self._used[domain])[:AT_ONCE]:
+            cached = self._kept.get(domain)
+            if cached is not None:  # it may have ended while others were asked
+                self._learn(domain, cached, await self._drive(refresh_policy(domain, cached, now)))
 
     async def close(self) -> None:
         """Finish what is being written."""
@@ -98,14 +99,8 @@ class Policies:
             await self._writing
 
     def _is_due(self, domain: str, now: float) -> bool:
-        """A web server that is left alone takes no other's turn."""
         cached = self._kept[domain]
-        return now >= cached.fetched + min(DAILY, cached.policy.max_age / 2) and now >= self._left_alone(
-            domain
-        )
-
-    def _left_alone(self, domain: str) -> float:
-        return self._failed.get(domain, (0.0, None))[0]
+        return now >= max(cached.fetched + min(DAILY, cached.policy.max_age / 2), self._used[domain])
 
     async def _discover(self, domain: str) -> Policy | None:
         cached = self._kept.get(domain)
@@ -114,7 +109,7 @@ class Policies:
         return found.cached.policy if found.cached is not None else None
 
     def _learn(self, domain: str, before: Cached | None, found: Discovery) -> None:
-        if found.failure and self._left_alone(domain) <= self._clock():
+        if found.failure and self._failed.get(domain, (0.0, None))[0] <= self._clock():
             self._failed[domain] = (self._clock() + AGAIN, FetchFailed(found.problem))
             while len(self._failed) > SIZE:
                 del self._failed[next(iter(self._failed))]
@@ -122,15 +117,15 @@ class Policies:
             self._log.warning("no MTA-STS policy", domain=domain, reason=found.problem, then=held)
         if found.cached is None:
             self._kept.pop(domain, None)
-            self._used.discard(domain)
+            self._used.pop(domain, None)
         else:
-            self._used.add(domain)
+            self._used[domain] = self._clock() + AGAIN if found.problem else 0.0
             self._kept.pop(domain, None)
             self._kept[domain] = found.cached  # last in the order: used last
             while len(self._kept) > SIZE:
                 gone = next(iter(self._kept))
                 del self._kept[gone]
-                self._used.discard(gone)
+                self._used.pop(gone, None)
         if found.fetched and found.cached is not None:
             self._log.info("MTA-STS policy", domain=domain, mode=found.cached.policy.mode, id=found.cached.id)
         if found.fetched or (before is not None and found.cached is None):

@@ -26,12 +26,14 @@ class World:
         self.record: Response | None = None
         self.answer: Fetched | FetchFailed = self.file()
         self.fetched: list[str] = []
+        self.asked: list[str] = []
 
     def file(self, mode: str = "enforce", max_age: int = 604_800) -> Fetched:
         body = f"version: STSv1\nmode: {mode}\nmx: mx.peer.test\nmax_age: {max_age}\n"
         return Fetched(200, "text/plain", body.encode())
 
     async def ask(self, question: Question) -> Response:
+        self.asked.append(question.name)
         if self.record is not None:
             return self.record
         return Answer((f"v=STSv1; id={self.id}".encode(),)) if question.type == "TXT" else NoData()
@@ -127,16 +129,26 @@ async def test_a_failed_renewal_leaves_the_policy_until_its_end(world: World) ->
     await kept.close()
 
 
-async def test_renewals_that_fail_take_no_turn_from_others(world: World) -> None:
+@pytest.mark.parametrize("without", ["file", "record"])
+async def test_renewals_that_fail_take_no_turn_from_others(world: World, without: str) -> None:
     kept = world.policies()
     domains = [f"d{number}.test" for number in range(policies.AT_ONCE + 5)]
     for domain in domains:
         await mode(kept, domain)
-    world.now, world.answer, world.fetched = world.now + DAY + 1, FetchFailed("gone"), []
+    world.now, world.fetched, world.asked = world.now + DAY + 1, [], []
+    if without == "file":
+        world.answer = FetchFailed("gone")
+    else:
+        world.record = NoData()
     for _ in range(2):
         await kept.renew()
         world.now += policies.ROUND
-    assert sorted(world.fetched) == sorted(f"mta-sts.{domain}" for domain in domains)
+    assert sorted(world.asked) == sorted(f"_mta-sts.{domain}" for domain in domains)
+    await kept.renew()
+    assert len(world.asked) == len(domains)  # nobody again so soon
+    world.now += policies.AGAIN
+    await kept.renew()
+    assert world.asked[len(domains) :] == world.asked[: policies.AT_ONCE]  # who has waited longest
     await kept.close()
 
 
