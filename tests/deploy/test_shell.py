@@ -7,13 +7,18 @@ import shutil
 import subprocess
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mxfleet.render import Directory, File
+from mxfleet.fleet import Fleet
+from mxfleet.fleet.signing import Signing
+from mxfleet.render import Directory, File, render
 from mxfleet.render.file import Unit
+from mxfleet.render.keyed import BESIDE, without_keys
 from roles import shell
+from tests.unit.render.samples import fleet_of, inputs_of, signing_of
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +157,25 @@ def test_a_unit_is_reloaded_only_while_it_was_started_with_what_no_reload_takes_
     unit = Unit(role="r", name="nginx.service", reload=True, fixed=(str(sandbox),))
     assert run(shell.run(unit), tmp_path).returncode == 0
     assert log.read_text().splitlines() == ["enable --quiet nginx.service", f"{verb} nginx.service"]
+
+
+@pytest.mark.parametrize("inventory", ["lab", "single", "example"])
+def test_the_node_leaves_out_of_a_file_what_belongs_to_keys_just_as_we_do(
+    tmp_path: Path, inventory: str
+) -> None:
+    fleet, signing = fleet_of(inventory), signing_of(fleet_of(inventory))
+    files = beside_keys(fleet, signing)
+    bare = beside_keys(fleet, replace(signing, dkim=()))
+    assert len(files) == 2
+    for path, text in files.items():
+        (tmp_path / "file").write_text(text)
+        left = run(BESIDE[path].replace(path, f"{tmp_path}/file"), tmp_path).stdout
+        assert left == without_keys(path, text) == without_keys(path, bare[path])
+        assert "/dkim/" in text
+        assert "/dkim/" not in left
+
+
+def beside_keys(fleet: Fleet, signing: Signing) -> dict[str, str]:
+    """The texts of the files of which a part belongs to keys."""
+    rendered = render(fleet, fleet.nodes[0], signing, inputs_of(fleet))
+    return {file.path: file.text for file in rendered if file.path in BESIDE}

@@ -22,10 +22,9 @@ from mxfleet.keys.tending import Book, Tended, tend
 from mxfleet.keys.vault import Vault
 
 REPORT = "/opt/mxfleet/current/venv/bin/mxd signing"
+AGAIN = "next: systemctl restart mxd nginx, on one node after the other"
 PAUSE = 1.0
 PATIENCE = 30.0
-OURS = ("smtp", "tls", "policyhost")
-"""The roles that a deploy for the sake of keys may change; anything else waits for who changed the inventory."""
 
 
 @dataclass(slots=True)
@@ -97,10 +96,14 @@ class Live:
 
         try:
             found = compare(self.fleet, included(self.fleet, self.unreachable))
-            others = [(name, d) for name, items in found.items() for d in items if d.role not in OURS]
-            if others:
+            if others := [(name, d) for name, items in found.items() for d in items if not d.keys]:
                 name, other = others[0]
-                return f"{name} differs in more than keys ({other}); next: mxfleet drift, mxfleet deploy"
+                more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+                return (
+                    f"{name} differs in more than keys ({other}{more}); next: mxfleet drift, mxfleet deploy"
+                )
+            if not any(found.values()):
+                return f"{', '.join(nodes)}: nothing differs, and yet not what the ledger says; {AGAIN}"
             narration = run(self.fleet, self.inventory, self.unreachable, quiet=True, at_once=at_once)
             return narration.error().message if narration.failed else ""
         except (DeployError, StateMissing) as error:

@@ -4,21 +4,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from mxfleet.render import keyed
 from mxfleet.render.desired import Desired
-from mxfleet.render.file import Unit
+from mxfleet.render.file import File, Unit
 from mxfleet.render.observation import Access, Observation, UnitState
 
 Kind = Literal["package", "user", "directory", "file", "stray", "setting", "rules", "release", "unit"]
 
+STALE = "systemd has not read its file again"
+LOADED = "runs with something else than is in place"
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that a deploy would change: whose role, what kind, which thing, and how it differs (no content)."""
+    """One thing that a deploy would change: whose role, what kind, which thing, and how it differs (no content).
+
+    `keys` says that keys alone account for it: nothing but the ledger need have changed.
+    """
 
     role: str
     kind: Kind
     subject: str
     how: str
+    keys: bool = False
 
     @property
     def thing(self) -> str:
@@ -66,6 +74,7 @@ def _directories(desired: Desired, seen: Observation) -> Iterator[Difference]:
                 "directory",
                 directory.path,
                 _access(found, Access(directory.owner, directory.group, directory.mode)),
+                keyed.belongs(directory.path),
             )
 
 
@@ -73,17 +82,25 @@ def _files(desired: Desired, seen: Observation) -> Iterator[Difference]:
     for file in desired.files:
         found = seen.access.get(file.path)
         wanted = Access(file.owner, file.group, file.mode)
+        keys = keyed.belongs(file.path)
         if file.path not in seen.digests:
-            yield Difference(file.role, "file", file.path, "does not exist")
+            yield Difference(file.role, "file", file.path, "does not exist", keys)
         elif seen.digests[file.path] != desired.digests[file.path]:
-            yield Difference(file.role, "file", file.path, "content differs")
+            yield Difference(file.role, "file", file.path, "content differs", keys or _keys_alone(file, seen))
         elif found != wanted:
-            yield Difference(file.role, "file", file.path, _access(found, wanted))
+            yield Difference(file.role, "file", file.path, _access(found, wanted), keys)
+
+
+def _keys_alone(file: File, seen: Observation) -> bool:
+    """Whether the file differs in nothing but the part of it that belongs to keys."""
+    return file.path in keyed.BESIDE and seen.beside.get(file.path) == keyed.digest_beside(
+        file.path, file.text
+    )
 
 
 def _strays(desired: Desired, seen: Observation) -> Iterator[Difference]:
     for path in sorted(seen.ours - {file.path for file in desired.files}):
-        yield Difference("smtp", "stray", path, "does not belong here")
+        yield Difference("smtp", "stray", path, "does not belong here", keyed.belongs(path))
 
 
 def _settings(desired: Desired, seen: Observation) -> Iterator[Difference]:
@@ -102,8 +119,9 @@ def _release(desired: Desired, seen: Observation) -> Iterator[Difference]:
 
 def _units(desired: Desired, seen: Observation) -> Iterator[Difference]:
     for unit in desired.units:
-        if how := "; ".join(_unit(desired, seen, unit)):
-            yield Difference(unit.role, "unit", unit.name, how)
+        if how := tuple(_unit(desired, seen, unit)):
+            keys = unit.name in keyed.READERS and {*how} <= {STALE, LOADED}
+            yield Difference(unit.role, "unit", unit.name, "; ".join(how), keys)
     for unit in desired.retired:
         state = seen.units.get(unit.name, UnitState())
         if (
@@ -122,9 +140,9 @@ def _unit(desired: Desired, seen: Observation, unit: Unit) -> Iterator[str]:
     if state.enabled not in ("enabled", "static", "alias", "indirect"):
         yield f"is {state.enabled or 'not enabled'}"
     if state.stale:
-        yield "systemd has not read its file again"
+        yield STALE
     if unit.loaded and seen.loaded.get(unit.name, ("",))[0] != desired.note(unit):
-        yield "runs with something else than is in place"
+        yield LOADED
 
 
 def _access(found: Access | None, wanted: Access) -> str:

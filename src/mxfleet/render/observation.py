@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from mxfleet.errors import DeployError
 from mxfleet.render.file import OURS
+from mxfleet.render.keyed import BESIDE
 from mxfleet.render.smtp import CURRENT, RELEASES
 
 MARK = "== "
@@ -42,9 +43,13 @@ class UnitState:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The answers. `loaded` holds the notes that units leave when they start; digests are SHA-256 (hex)."""
+    """The answers. `loaded` holds the notes that units leave when they start; digests are SHA-256 (hex).
+
+    `beside` has the digests of what is left of some files without the part that belongs to keys (`render.keyed`).
+    """
 
     digests: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
     access: Mapping[str, Access] = field(default_factory=dict)
     ours: frozenset[str] = frozenset()
     packages: frozenset[str] = frozenset()
@@ -70,6 +75,7 @@ def script(questions: Questions) -> str:
     settings = " ".join("/proc/sys/" + name.replace(".", "/") for name in questions.settings)
     sections = {
         "digests": f"sha256sum -- {paths}",
+        "beside": "; ".join(f"{rest} | sha256sum | sed 's#-$#{path}#'" for path, rest in BESIDE.items()),
         "access": f"stat -c '%a %U %G %n' -- {paths}",
         "ours": f"find {OURS} -type f",
         "packages": "dpkg-query -W -f='${db:Status-Abbrev} ${Package}\\n' -- "
@@ -96,7 +102,8 @@ def parse(lines: Iterable[str]) -> Observation:
         raise DeployError("a node's answer was cut off", hint="run it again")
     said = {name: sections.get(name, []) for name in sections}
     return Observation(
-        digests={path: digest for digest, _, path in (line.partition("  ") for line in said["digests"])},
+        digests=dict(_digests(said["digests"])),
+        beside=dict(_digests(said.get("beside", []))),
         access=dict(_access(said["access"])),
         ours=frozenset(said["ours"]),
         packages=frozenset(line.split()[1] for line in said["packages"] if line.startswith("ii")),
@@ -125,6 +132,12 @@ def _sections(lines: Iterable[str]) -> dict[str, list[str]]:
 
 def _first(lines: list[str]) -> str:
     return lines[0].strip() if lines else ""
+
+
+def _digests(lines: list[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        digest, _, path = line.partition("  ")
+        yield path, digest
 
 
 def _access(lines: list[str]) -> Iterator[tuple[str, Access]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mxfleet.fleet.routes import Route, Smtp, next_hops
 from mxfleet.fleet.secrets import SecretReference
+from mxfleet.fleet.signing import DkimKey
 from mxfleet.render import antispam, tls
 from mxfleet.render.base import noting
 from mxfleet.render.file import File, mark
@@ -18,6 +19,8 @@ COMMAND = "/usr/local/sbin/mxd"
 SERVICE = "mxd.service"
 FIXED = (f"/etc/systemd/system/{SERVICE}",)
 """What a running service cannot take in, beside its release: its own unit, but not the drop-in, which names every key."""
+NOTING = f"/etc/systemd/system/{SERVICE}.d/50-mxfleet.conf"
+DKIM = "/etc/mxfleet/dkim"
 TRUST = "/etc/mxfleet/trust.pem"
 
 
@@ -46,7 +49,7 @@ def files(view: View) -> Iterator[File]:
     yield from secret_files(view)
     yield from trust_files(view)
     for key in view.signing.called:  # beside the others, named by no settings: read when it is active
-        yield _secret(dkim_path(key.domain, key.selector), mark(key.secret) + "\n", (key.secret,))
+        yield dkim_file(key)
     yield view.file(
         "smtp",
         SETTINGS,
@@ -56,7 +59,7 @@ def files(view: View) -> Iterator[File]:
         late=True,
         values={
             "certificates": tls.served(view),
-            "dkim_path": dkim_path,
+            "dkim_tables": dkim_tables(view),
             "scanner": antispam.SCANNER,
             "next_hops": lambda name, route: [
                 _next_hop(name, n, hop) for n, hop in enumerate(next_hops(route))
@@ -72,8 +75,7 @@ def secret_files(view: View) -> Iterator[File]:
     """Signing keys, passwords of next hops, keys of rewritten reverse-paths, and accounts."""
     fleet = view.fleet
     for key in view.signing.dkim:
-        path = dkim_path(key.domain, key.selector)
-        yield _secret(path, mark(key.secret) + "\n", (key.secret,))
+        yield dkim_file(key)
     for name, route in [(d.name, d.route) for d in fleet.domains] + [(r.name, r.route) for r in fleet.relays]:
         for number, hop in enumerate(next_hops(route)):
             if isinstance(hop, Smtp) and hop.password:
@@ -106,7 +108,17 @@ def loaded(view: View) -> tuple[str, ...]:
 
 def dkim_path(domain: str, selector: str) -> str:
     """Where a signing key is on a node."""
-    return f"/etc/mxfleet/dkim/{domain}/{selector}.pem"
+    return f"{DKIM}/{domain}/{selector}.pem"
+
+
+def dkim_file(key: DkimKey) -> File:
+    """A signing key as it lies on a node."""
+    return _secret(dkim_path(key.domain, key.selector), mark(key.secret) + "\n", (key.secret,))
+
+
+def dkim_tables(view: View) -> str:
+    """The last part of the settings: a table for each key that signs."""
+    return view.template("/etc/mxfleet/mxd.dkim.toml", dkim_path=dkim_path)
 
 
 def password_path(name: str, number: int) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from mxfleet.fleet.secrets import Secret
 from mxfleet.render.desired import Desired, desire
 from mxfleet.render.differences import differences
+from mxfleet.render.keyed import BESIDE, digest_beside
 from mxfleet.render.observation import Access, Observation, UnitState
 
 from .samples import fleet_of, inputs_of, resolve, signing_of
@@ -148,3 +150,50 @@ def test_a_unit_is_owed_a_restart_for_each_sandbox_of_ours_that_changes() -> Non
         assert found.subject == path.split("/")[-2].removesuffix(".d")
         unit = next(unit for unit in newer.units if unit.name == found.subject)
         assert not unit.reload or path in unit.fixed
+
+
+def rotated(target: Desired) -> Desired:
+    """The same fleet once another RSA key signs for one domain, and has another certificate."""
+    signing = signing_of(FLEET)
+    new = replace(signing.dkim[0], selector="r20261201-000000", secret=Secret("dkim/new"))
+    chain = replace(signing.certificates[0], chain_pem=signing.certificates[0].chain_pem + "renewed\n")
+    signing = replace(signing, dkim=(new, *signing.dkim[1:]), certificates=(chain, *signing.certificates[1:]))
+    return desire(FLEET, target.node, signing, inputs_of(FLEET), resolve)
+
+
+def beside(target: Desired) -> dict[str, str]:
+    texts = {file.path: file.text for file in target.files}
+    return {path: digest_beside(path, texts[path]) for path in BESIDE}
+
+
+def test_what_a_key_changes_on_a_node_is_known_as_that() -> None:
+    target = desire(FLEET, FLEET.nodes[0], signing_of(FLEET), inputs_of(FLEET), resolve)
+    seen = replace(converged(target), beside=beside(target))
+    found = differences(rotated(target), seen)
+    assert {item.subject for item in found} == {
+        "/etc/mxfleet/dkim/corp.test/r20261123-7f3c9a.pem", "/etc/mxfleet/dkim/corp.test/r20261201-000000.pem",
+        "/etc/mxfleet/mxd.toml", "/etc/mxfleet/tls/mx1.corp.test/fullchain.pem", "mxd.service",
+        "/etc/systemd/system/mxd.service.d/50-mxfleet.conf",
+    }  # fmt: skip
+    assert all(item.keys for item in found)
+
+
+def test_what_else_changes_in_the_same_files_and_roles_is_not() -> None:
+    """A new next hop, another release, a firewall rule, a policy of MTA-STS: they wait for who changed them."""
+    policy = replace(FLEET.policy, mta_sts_max_age=86401, message_size=12_345_678)
+    other = replace(FLEET, policy=policy, admin_networks=FLEET.admin_networks[:1])
+    target = desire(FLEET, FLEET.nodes[0], signing_of(FLEET), inputs_of(FLEET), resolve)
+    wanted = replace(
+        desire(other, other.nodes[0], signing_of(other), inputs_of(other), resolve), release="newer"
+    )
+    seen = replace(converged(target), beside=beside(target))
+    found = [item for item in differences(wanted, seen) if not item.keys]
+    assert {item.subject for item in found} >= {
+        "/etc/mxfleet/mxd.toml", "/usr/local/share/mxfleet/policy/.well-known/mta-sts.txt", "newer", "/etc/nftables.conf",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["failed", "inactive"])
+def test_a_service_that_does_not_run_is_no_matter_of_keys(state: str) -> None:
+    seen = replace(SEEN, units={**UNITS, "mxd.service": UnitState(state, "enabled")}, loaded={})
+    assert not any(item.keys for item in differences(TARGET, seen) if item.subject == "mxd.service")
