@@ -37,14 +37,14 @@ class Directory(msgspec.Struct, frozen=True):
         Raises AddressError for a bad postmaster, SettingsError for an alias that leads nowhere and for a
         policy that cannot be read.
         """
-        known = {name: _names(domain) for domain in settings.domain for name in _called(domain)}
+        known = {name: _names(domain) for domain in settings.domain for name in domain.names}
         names = Wildcards(known)
         _refuse_wrong(settings, names)
         common = Rules.of(settings.policy)
         rules = {
             name: common if domain.policy is None else Rules.of(domain.policy)
             for domain in settings.domain
-            for name in _called(domain)
+            for name in domain.names
         }
         postmaster = settings.service.postmaster
         found: tuple[Mailbox, ...] = ()
@@ -53,7 +53,7 @@ class Directory(msgspec.Struct, frozen=True):
             found = _destinations(mailbox, names)
             if not found and mailbox.is_postmaster:
                 found = (mailbox,)
-        asked = {name: True for domain in settings.domain if domain.call_ahead for name in _called(domain)}
+        asked = {name: True for domain in settings.domain if domain.call_ahead for name in domain.names}
         return cls(names, found, Wildcards(rules), common, Wildcards(asked))
 
     @classmethod
@@ -105,10 +105,6 @@ class Directory(msgspec.Struct, frozen=True):
 
 def _destinations(mailbox: Mailbox, names: aliases.Domains) -> tuple[Mailbox, ...]:
     return tuple(found.mailbox for found in aliases.resolve(mailbox, names).destinations)
-
-
-def _called(domain: DomainSettings) -> tuple[str, ...]:
-    return (domain.name, f"*.{domain.name}") if domain.subdomains else (domain.name,)
 
 
 def _names(domain: DomainSettings) -> Names:

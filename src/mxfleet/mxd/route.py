@@ -78,7 +78,7 @@ class Router:
         self._dns = dns
         self._port = settings.delivery.port
         self._chance = random.Random()  # noqa: S311 - only spreads load
-        own = {name: d.route for d in settings.domain for name in _called(d.name, d.subdomains)}
+        own = {name: d.route for d in settings.domain for name in d.names}
         others = {relay.name: relay.route for relay in settings.relay}
         self._ours = Wildcards(dict.fromkeys(own, True))
         self._routes = Wildcards(
@@ -186,10 +186,6 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _called(domain: str, subdomains: bool) -> tuple[str, ...]:
-    return (domain, f"*.{domain}") if subdomains else (domain,)
 
 
 def _next_hops(route: Routes, passwords: Mapping[str, str]) -> tuple[tuple[int, Hop], ...]:

@@ -6,7 +6,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from mxfleet.mxd import https, tls
 from mxfleet.mxd.resolver import Resolver
 from mxfleet.mxd.route import Hop
 from mxfleet.mxd.sending_settings import DestinationSettings, SendingSettings
+from mxfleet.mxd.wildcards import Wildcards
 
 PATIENCE: Final = 30.0  # seconds for all questions about one host
 _STRICTEST: Final[tuple[Level, ...]] = ("none", "opportunistic", "encrypt", "verify", "dane", "refuse")
@@ -53,7 +54,9 @@ class Security:
         """Without a `resolver` nothing is asked, without `policy` (see Policies) no policy is."""
         self._sending = sending
         # One that only limits rates or connections says nothing of TLS, and hides no other that does.
-        self._wishes = {destination.name: destination for destination in destinations if destination.tls}
+        self._wishes = Wildcards(
+            {destination.name: destination for destination in destinations if destination.tls}
+        )
         self._resolver = resolver
         self._policy = policy
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -93,7 +96,7 @@ class Security:
         return await https.get(host, path, addresses, self.context(Rule("verify")))
 
     async def _configured(self, hop: Hop) -> Rule:
-        found = self._wish(canonical_name(hop.host))
+        found = self._wishes.get(canonical_name(hop.host))
         if found is not None:
             rule = wished(found.tls, hop.host, found.trust)
             return rule or decide(hop.host, await self._dane(hop, "", signed=True), None, found.tls)
@@ -117,7 +120,7 @@ class Security:
 
     async def _facts(self, domain: str) -> Facts:
         name = canonical_name(domain)
-        found = self._wish(name)
+        found = self._wishes.get(name)
         if found is not None and found.tls != "dane":
             return Facts(found.tls, found.trust)
         wish: Wish = "dane" if found is not None else ""
@@ -137,21 +140,6 @@ class Security:
         if self._policy is None or not self._sending.mta_sts:
             return None
         return await self._policy(name)
-
-    def _wish(self, name: str) -> DestinationSettings | None:
-        return wish_for(name, self._wishes)
-
-
-def wish_for(name: str, wishes: Mapping[str, DestinationSettings]) -> DestinationSettings | None:
-    """The operator's word for a name: its own, else that of the closest `*.` above it."""
-    if name in wishes:
-        return wishes[name]
-    above = name
-    while above:
-        above = above.partition(".")[2]
-        if above and f"*.{above}" in wishes:
-            return wishes[f"*.{above}"]
-    return None
 
 
 async def _addresses(resolver: Resolver, host: str) -> list[str]:

@@ -90,6 +90,11 @@ class DomainSettings(Strict, frozen=True):
     call_ahead: bool = False
     policy: PolicySettings | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Under which it stands in a table (Wildcards)."""
+        return (self.name, f"*.{self.name}") if self.subdomains else (self.name,)
+
 
 class DkimSettings(Strict, frozen=True):
     """`[[dkim]]`: a key that signs mail from `domain`."""

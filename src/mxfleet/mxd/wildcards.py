@@ -34,8 +34,3 @@ class Wildcards(Generic[Value]):
         yield from self._below.values()
         if self._everything is not None:
             yield self._everything
-
-
-def is_wildcard(name: str) -> bool:
-    """Whether a name stands for more than one domain."""
-    return name.startswith("*")

@@ -31,7 +31,7 @@ from mxfleet.mail.questions import (
 )
 from mxfleet.mxd.dialogue import Attempt
 from mxfleet.mxd.route import Hop
-from mxfleet.mxd.security import Security, wish_for
+from mxfleet.mxd.security import Security
 from mxfleet.mxd.sending_settings import DestinationSettings, SendingSettings
 from tests.unit.mxd.conftest import write_certificate
 from tests.unit.mxd.test_deliver import FakeDns, build, lease, said
@@ -364,18 +364,20 @@ async def test_nothing_is_asked_where_it_is_switched_off(sender: Sender) -> None
     assert sender.resolver.asked == []
 
 
-def test_a_wish_for_all_below_a_name_yields_to_a_closer_one() -> None:
-    wishes = {
-        name: DestinationSettings(name=name, tls="none") for name in ("*.test", "*.peer.test", "a.peer.test")
-    }
-    for name, found in [
+async def test_a_wish_for_all_below_a_name_yields_to_a_closer_one(sender: Sender) -> None:
+    wishes = {"*.test": "none", "*.peer.test": "encrypt", "a.peer.test": "opportunistic"}
+    destinations = [DestinationSettings(name=name, tls=tls) for name, tls in wishes.items()]  # type: ignore[arg-type]
+    security = Security(SendingSettings(), destinations, sender.resolver)  # type: ignore[arg-type]
+    for name, found in (
         ("a.peer.test", "a.peer.test"),
         ("b.peer.test", "*.peer.test"),
         ("peer.test", "*.test"),
-    ]:
-        assert wish_for(name, wishes) is wishes[found]
-    assert wish_for("test", wishes) is None
-    assert wish_for("", wishes) is None
+    ):
+        for configured in (False, True):  # for a recipient domain, and for a next hop by its host's name
+            domain, host = ("x.org", name) if configured else (name, "x.org")
+            rule = await security.rule([domain], Hop(host, 25), configured=configured)
+            assert (rule.level, rule.policy) == (wishes[found], "the fleet's setting")
+    assert (await security.rule(["test"], Hop("x.org", 25), configured=False)).policy == ""
 
 
 async def test_a_destination_that_only_limits_leaves_tls_as_it_is(
