@@ -6,6 +6,7 @@ Needs root and the Debian package postfix.
 """
 
 import argparse
+import contextlib
 import json
 import shutil
 import statistics
@@ -22,7 +23,8 @@ from bench.receiving import certificate, postfix
 from bench.receiving.exchange import WORKERS, Exchange
 from bench.receiving.machine import Account, BenchError, answers, free_ports, wait_until
 from mxfleet.errors import MxfleetError
-from mxfleet.mxd import asking, settings
+from mxfleet.mxd.spool import looking
+from mxfleet.mxd.spool.schema import connect_reader
 
 SESSIONS: Final = 100
 CONNECTIONS: Final = 20  # Postfix's default_destination_concurrency_limit
@@ -123,8 +125,8 @@ def _exchange(directory: Path, identity: certificate.Certificate, sink: int, oct
     account = Account("mxd")
     server = Exchange(directory, account, identity, "127.0.0.1", extra)
     try:
-        parsed = settings.read(directory / "mxd.toml")
-        return _run(server.port, account, octets, count, lambda: asking.summary(parsed).deliveries == 0)
+        with contextlib.closing(connect_reader(server.spool)) as connection:
+            return _run(server.port, account, octets, count, lambda: looking.next_due(connection, ()) is None)
     finally:
         server.end()
 

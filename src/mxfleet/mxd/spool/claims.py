@@ -7,12 +7,13 @@ from typing import Final
 
 import msgspec
 
-from mxfleet.mxd.spool.protocol import Candidate, Envelope, Lease, Recipient, StoredMessage
+from mxfleet.mxd.spool.protocol import Candidate, Envelope, Lease, Recipient, State, StoredMessage
 from mxfleet.mxd.spool.schema import CHUNKS
 
 LOOK_AHEAD: Final = 8  # rows looked at for one that is wanted, before each domain is looked at by itself
 DOMAINS: Final = 5000  # domains looked at by themselves in one search
 _envelopes = msgspec.json.Decoder(Envelope)
+_candidates = msgspec.json.Decoder(list[tuple[int, str, str]])
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -53,13 +54,15 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
     """The oldest that fit; where the oldest of all do not, a look at each domain, then past all of a sender."""
     choice = _Choice(wish)
     ahead = wish.limit * LOOK_AHEAD
-    rows = connection.execute(
-        "SELECT id, domain, sender FROM delivery WHERE due <= ? AND held = 0 ORDER BY due LIMIT ?",
-        (wish.now, ahead),
-    ).fetchall()
-    choice.offer(rows)
-    if len(rows) < ahead or choice.full:
-        return tuple(choice.found.values())
+    for rows in (wish.limit, ahead):
+        oldest = _rows(
+            connection,
+            "SELECT id, domain, sender FROM delivery WHERE due <= ? AND held = 0 ORDER BY due LIMIT ?",
+            (wish.now, rows),
+        )
+        choice.offer(oldest)
+        if len(oldest) < rows or choice.full:
+            return tuple(choice.found.values())
     for domain in _domains(connection):
         if choice.full:
             break
@@ -83,78 +86,95 @@ def _domains(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _of_domain(connection: sqlite3.Connection, domain: str, wish: Wish) -> list[tuple[int, str, str]]:
-    return connection.execute(
+    return _rows(
+        connection,
         "SELECT id, domain, sender FROM delivery WHERE domain = ? AND due <= ? AND held = 0 ORDER BY due LIMIT ?",
         (domain, wish.now, min(wish.each, wish.limit)),
-    ).fetchall()
+    )
 
 
 def _past_senders(connection: sqlite3.Connection, wish: Wish, limit: int) -> list[tuple[int, str, str]]:
-    return connection.execute(
+    return _rows(
+        connection,
         "SELECT id, domain, sender FROM delivery INDEXED BY delivery_due WHERE due <= ?"
         " AND sender NOT IN (SELECT value FROM json_each(?)) AND domain NOT IN (SELECT value FROM json_each(?))"
         " AND held = 0 ORDER BY due LIMIT ?",
         (wish.now, as_json(wish.spare), as_json(wish.avoid), limit),
-    ).fetchall()
+    )
+
+
+def _rows(connection: sqlite3.Connection, query: str, values: Sequence[object]) -> list[tuple[int, str, str]]:
+    """All rows as one value: each row by itself would give up the interpreter lock."""
+    whole = f"SELECT json_group_array(json_array(id, domain, sender)) FROM ({query})"  # noqa: S608 - words of our own
+    return _candidates.decode(connection.execute(whole, values).fetchone()[0])
 
 
 def lease(
     connection: sqlite3.Connection, owner: str, now: float, until: float, candidates: Sequence[Candidate]
 ) -> tuple[Lease, ...]:
     """Lease what still is due: the token grows and `due` moves to the lease's end, where it is due again."""
-    numbers = as_json([candidate.delivery for candidate in candidates])
-    taken = {
-        row[0]: row
-        for row in connection.execute(
-            "UPDATE delivery SET due = ?, token = token + 1, owner = ?"
-            " WHERE id IN (SELECT value FROM json_each(?)) AND due <= ? AND held = 0"
-            " RETURNING id, token, domain, attempts, message, sender, hop, expires, warned",
-            (until, owner, numbers, now),
-        )
-    }
-    if not taken:
+    wanted = connection.execute(
+        "SELECT json_group_array(id) FROM delivery"
+        " WHERE id IN (SELECT value FROM json_each(?)) AND due <= ? AND held = 0",
+        (as_json([candidate.delivery for candidate in candidates]), now),
+    ).fetchone()[0]
+    changed = connection.execute(
+        "UPDATE delivery SET due = ?, token = token + 1, owner = ? WHERE id IN (SELECT value FROM json_each(?))",
+        (until, owner, wanted),
+    )
+    if not changed.rowcount:
         return ()
-    recipients = _recipients(connection, as_json(list(taken)))
-    messages = _messages(connection, as_json(list({row[4] for row in taken.values()})))
+    taken = _taken(connection, wanted)
+    messages = _messages(connection, as_json({row.message for row in taken.values()}))
     return tuple(
-        _lease(taken[c.delivery], until, messages, recipients) for c in candidates if c.delivery in taken
+        _lease(taken[c.delivery], until, messages[taken[c.delivery].message])
+        for c in candidates
+        if c.delivery in taken
     )
 
 
-def _lease(
-    row: tuple[int, int, str, int, int, str, str, float, int],
-    until: float,
-    messages: dict[int, StoredMessage],
-    recipients: dict[int, list[Recipient]],
-) -> Lease:
-    delivery, token, domain, attempts, number, sender, hop, expires, warned = row
-    message = messages[number]
-    end = min(expires, message.envelope.expires) if expires else message.envelope.expires
-    return Lease(
-        delivery=delivery,
-        token=token,
-        until=until,
-        domain=domain,
-        attempts=attempts,
-        message=message,
-        recipients=tuple(recipients.get(delivery, ())),
-        sender=sender,
-        hop=hop,
-        expires=end,
-        warned=bool(warned),
-    )
+class _Delivery(msgspec.Struct, array_like=True, frozen=True):
+    """A row of `delivery` with its recipients."""
+
+    delivery: int
+    token: int
+    domain: str
+    attempts: int
+    message: int
+    sender: str
+    hop: str
+    expires: float
+    warned: bool
+    recipients: tuple[tuple[int, str, State, str], ...]
 
 
-def _recipients(connection: sqlite3.Connection, deliveries: str) -> dict[int, list[Recipient]]:
-    found: dict[int, list[Recipient]] = {}
-    rows = connection.execute(
-        "SELECT delivery, number, address, state, reply FROM recipient"
-        " WHERE delivery IN (SELECT value FROM json_each(?)) AND state = 'waiting'",
+def _taken(connection: sqlite3.Connection, deliveries: str) -> dict[int, _Delivery]:
+    """What a courier must know of each."""
+    found = connection.execute(
+        "SELECT json_group_array(json_array(id, token, domain, attempts, message, sender, hop, expires,"
+        " json(iif(warned, 'true', 'false')), (SELECT json_group_array(json_array(number, address, state, reply))"
+        " FROM recipient WHERE delivery = delivery.id AND state = 'waiting')))"
+        " FROM delivery WHERE id IN (SELECT value FROM json_each(?))",
         (deliveries,),
+    ).fetchone()[0]
+    return {row.delivery: row for row in _deliveries.decode(found)}
+
+
+def _lease(row: _Delivery, until: float, message: StoredMessage) -> Lease:
+    end = message.envelope.expires
+    return Lease(
+        delivery=row.delivery,
+        token=row.token,
+        until=until,
+        domain=row.domain,
+        attempts=row.attempts,
+        message=message,
+        recipients=tuple(Recipient(*each) for each in row.recipients),
+        sender=row.sender,
+        hop=row.hop,
+        expires=min(row.expires, end) if row.expires else end,
+        warned=row.warned,
     )
-    for delivery, *rest in rows:
-        found.setdefault(delivery, []).append(Recipient(*rest))
-    return found
 
 
 def _messages(connection: sqlite3.Connection, numbers: str) -> dict[int, StoredMessage]:
@@ -167,6 +187,9 @@ def _messages(connection: sqlite3.Connection, numbers: str) -> dict[int, StoredM
         number: StoredMessage(number, _envelopes.decode(envelope), head, first or b"", chunks)
         for number, envelope, head, first, chunks in rows
     }
+
+
+_deliveries = msgspec.json.Decoder(list[_Delivery])
 
 
 def as_json(values: Collection[object]) -> str:

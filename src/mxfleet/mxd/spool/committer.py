@@ -10,13 +10,15 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mxfleet.errors import SpoolError
 from mxfleet.mxd.spool.inserts import Accepted, insert
 from mxfleet.mxd.spool.protocol import SpoolFull
+from mxfleet.mxd.spool.results import Record, record
 from mxfleet.mxd.spool.schema import connect
 
 Value = TypeVar("Value")
@@ -27,8 +29,9 @@ BATCH_OCTETS = 16_777_216
 class Committer:
     """Runs work on the spool's only writing connection of this process, many pieces a transaction.
 
-    A batch of accepted messages is written at once, in few statements: every statement gives up the interpreter
-    lock and must win it back from a busy event loop (measured: 50 messages a second instead of 10,000).
+    A batch of accepted messages is written at once, in few statements, and so are results that follow one another:
+    every statement gives up the interpreter lock and must win it back from a busy event loop (measured: 50 messages
+    a second instead of 10,000).
     """
 
     def __init__(self, path: Path, committed: Callable[[], None]) -> None:
@@ -37,7 +40,7 @@ class Committer:
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
         self._accepts: deque[tuple[Accepted, asyncio.Future[None]]] = deque()
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[_Work] = deque()
         self._closing = False
         self._durable = True
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -61,11 +64,20 @@ class Committer:
     ) -> asyncio.Future[Value]:
         """Queue other work; `durable` false lets it share a commit that does not wait for the disk."""
         future: asyncio.Future[Value] = self._loop.create_future()
+        self._queue(_Job(work, durable, future))
+        return future
+
+    def record(self, result: Record) -> asyncio.Future[bool]:
+        """Queue the result of an attempt, in its order among the other work."""
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._queue(_Recording(result, future))
+        return future
+
+    def _queue(self, work: "_Work") -> None:
         with self._wake:
             self._check_open()
-            self._jobs.append(_Job(work, durable, future))
+            self._jobs.append(work)
             self._wake.notify()
-        return future
 
     def close(self) -> None:
         """Commit what is queued, then end the thread and let go of the file."""
@@ -97,7 +109,7 @@ class Committer:
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
             self._tell(done)
 
-    def _take(self) -> tuple[list[tuple[Accepted, asyncio.Future[None]]], list["_Job"]]:
+    def _take(self) -> tuple[list[tuple[Accepted, asyncio.Future[None]]], list["_Work"]]:
         """What goes into the next transaction; taken only when it is our turn, so that batches are full."""
         accepts: list[tuple[Accepted, asyncio.Future[None]]] = []
         octets = 0
@@ -111,14 +123,14 @@ class Committer:
         return accepts, jobs
 
     def _transaction(
-        self, accepts: list[tuple[Accepted, asyncio.Future[None]]], jobs: list["_Job"]
+        self, accepts: list[tuple[Accepted, asyncio.Future[None]]], jobs: list["_Work"]
     ) -> list["_Outcome"]:
         connection = self._connection
         durable = bool(accepts) or any(job.durable for job in jobs)
         try:
             self._set_durable(durable)
             connection.execute("BEGIN IMMEDIATE")
-            outcomes: list[_Outcome] = [(job.future, *job.run(connection)) for job in jobs]
+            outcomes = _do(connection, jobs)
             if accepts:
                 insert(connection, [message for message, _ in accepts])
             connection.execute("COMMIT")
@@ -139,7 +151,7 @@ class Committer:
             self._durable = durable
 
     def _one_by_one(
-        self, accepts: list[tuple[Accepted, asyncio.Future[None]]], jobs: list["_Job"]
+        self, accepts: list[tuple[Accepted, asyncio.Future[None]]], jobs: list["_Work"]
     ) -> list["_Outcome"]:
         """After a failed batch: one bad piece must not take the others with it."""
         outcomes: list[_Outcome] = []
@@ -183,7 +195,32 @@ class _Job:
         return value, None
 
 
+class _Recording:
+    """The result of an attempt: written together with its neighbours, for nothing in it is refused."""
+
+    __slots__ = ("durable", "future", "record")
+
+    def __init__(self, result: Record, future: asyncio.Future[bool]) -> None:
+        self.record = result
+        self.durable = True
+        self.future = future
+
+
+_Work = _Job | _Recording
 _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
+
+
+def _do(connection: sqlite3.Connection, jobs: Sequence[_Work]) -> list[_Outcome]:
+    """In their order; results that follow one another at once."""
+    outcomes: list[_Outcome] = []
+    for kind, group in groupby(jobs, type):
+        if kind is _Recording:
+            results = [job for job in group if isinstance(job, _Recording)]
+            kept = record(connection, [job.record for job in results])
+            outcomes += [(job.future, yes, None) for job, yes in zip(results, kept, strict=True)]
+        else:
+            outcomes += [(job.future, *job.run(connection)) for job in group if isinstance(job, _Job)]
+    return outcomes
 
 
 def _resolve(outcomes: list[_Outcome]) -> None:

@@ -25,6 +25,7 @@ from mxfleet.mxd.spool.protocol import (
     Selection,
     Staged,
 )
+from mxfleet.mxd.spool.results import Record
 from mxfleet.mxd.spool.schema import connect, connect_reader, create
 
 Value = TypeVar("Value")
@@ -134,7 +135,7 @@ class SqliteSpool:
         warned: bool = False,
     ) -> asyncio.Future[bool]:
         """See Spool."""
-        return self._committer.submit(lambda c: queries.record(c, lease, results, due, notice, warned))
+        return self._committer.record(Record(lease, results, due, notice, warned))
 
     def put_back(self, lease: Lease, due: float) -> asyncio.Future[bool]:
         """See Spool."""
