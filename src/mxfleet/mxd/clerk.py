@@ -39,23 +39,27 @@ class Clerk:
         members = [Mailbox(member.address, "") for lease in leases for member in lease.recipients]
         return same_for_all(members, UNTRIED)
 
-    async def write(self, leases: Sequence[Lease], attempt: Attempt, seconds: float) -> None:
-        """All deliveries that shared an attempt, each with its own part of the answers."""
+    async def write(self, leases: Sequence[Lease], attempt: Attempt, seconds: float) -> bool:
+        """All deliveries that shared an attempt, each with its own part of the answers; whether all is over.
+
+        Not over: somebody waits still, or a report was put into the queue.
+        """
         position, writing = 0, []
         for lease in leases:
             end = position + len(lease.recipients)
             part = msgspec.structs.replace(attempt, answers=attempt.answers[position:end])
             writing.append(self._write(lease, part, seconds))
             position = end
-        await asyncio.gather(*writing)
+        return all(await asyncio.gather(*writing))
 
-    async def _write(self, lease: Lease, attempt: Attempt, seconds: float) -> None:
+    async def _write(self, lease: Lease, attempt: Attempt, seconds: float) -> bool:
         now = time.time()
         due = self._due(now, lease)
         results = _results(lease, attempt, gives_up=due is None)
         told = await self._teller.tell(lease, attempt, results, now)
         await self._record(lease, results, due or now, told)
         self._report(lease, attempt, results, due, seconds)
+        return told.notice is None and all(result.state != "waiting" for result in results)
 
     def _due(self, now: float, lease: Lease) -> float | None:
         due = schedule.next_due(now, lease.attempts + 1, lease.expires, self._desk.settings.retry)

@@ -74,8 +74,9 @@ class Courier:
         try:
             while not stop.is_set():
                 self._news.clear()
-                if not await self._take() and not stop.is_set():
-                    await self._sleep()
+                room = min(self._dispatcher.wanted(), BATCH)
+                if not (room and await self._take(room)) and not stop.is_set():
+                    await self._sleep(searched=room > 0)
         finally:
             ending.cancel()
             self._admin.close()
@@ -98,12 +99,9 @@ class Courier:
             os.read(self._wake, 65_536)
         self.look()
 
-    async def _take(self) -> bool:
+    async def _take(self, room: int) -> bool:
         """Lease what is due and fits the limits; whether there was anything."""
         dispatcher, now = self._dispatcher, time.time()
-        room = min(dispatcher.room, BATCH)
-        if room <= 0 or (len(dispatcher.leases) and room < BATCH // 4 and room < self._limits.attempts // 4):
-            return False
         each = 2 * self._limits.per_destination
         try:
             found = await self._spool.due(now, room, dispatcher.avoid(), each, dispatcher.spare())
@@ -116,10 +114,10 @@ class Courier:
             dispatcher.add(lease)
         return bool(leases)
 
-    async def _sleep(self) -> None:
-        """Until something is due, or somebody says so."""
+    async def _sleep(self, *, searched: bool) -> None:
+        """Until something is due, or somebody says so; where there is no room for it, until somebody says so."""
         wait = NAP
-        if self._dispatcher.room > 0:
+        if searched:
             try:
                 due = await self._spool.next_due(self._dispatcher.avoid())
             except SpoolError as error:

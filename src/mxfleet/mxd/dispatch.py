@@ -26,6 +26,7 @@ RECIPIENTS: Final = 100  # of one DATA (RFC 5321 §4.5.3.1.8: at least that many
 REMEMBERED: Final = 10_000  # domains whose destination is kept in mind
 SLOW: Final = 5.0  # seconds without an answer after which an attempt takes no place from other destinations
 HANGING: Final = 15.0  # seconds after which a hop of its own that hangs is looked at again; nothing avoids it
+FEW: Final = 25  # leases that are not worth a search of their own while others are being tried
 SLOWEST: Final = 10  # times as many attempts may be slow as run otherwise; more wait like all
 
 
@@ -33,7 +34,7 @@ class Dispatcher:
     """Holds all leases of the courier from the claim to the record."""
 
     def __init__(self, desk: Desk, router: Router, security: Security, changed: Callable[[], None]) -> None:
-        """`changed` is called when there is room for more."""
+        """`changed` is called when more may be had from the spool than before: there is room, or something came back."""
         self._desk = desk
         self._router = router
         self._changed = changed
@@ -47,6 +48,7 @@ class Dispatcher:
         self._slow: dict[int, int] = {}  # with how many deliveries they hold
         self._finding: set[int] = set()  # deliveries whose destination is being asked for
         self._called = False
+        self._short = False  # of room, the last time that somebody wanted to know
         self.leases: dict[int, Lease] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._sites: dict[str, Site] = {}
@@ -60,6 +62,12 @@ class Dispatcher:
         """How many more leases are of use; what hangs takes no room from what does not."""
         hanging = sum(self._slow.values()) + min(len(self._finding), 2 * self._most)
         return 2 * self._most - (len(self.leases) - hanging)
+
+    def wanted(self) -> int:
+        """How many leases to ask for; 0 where it is not worth while, until `changed` is called."""
+        room = self.room
+        self._short = room <= 0 or (bool(self.leases) and room < min(FEW, self._most // 4))
+        return 0 if self._short else room
 
     def avoid(self) -> set[str]:
         """The domains whose destination has all that it may have."""
@@ -177,6 +185,15 @@ class Dispatcher:
         task.add_done_callback(lambda _: self._ended(site, batch))
 
     async def _try(self, site: Site, batch: list[Waiting]) -> None:
+        over = False
+        try:
+            over = await self._attempt(site, batch)
+        finally:
+            if not over:
+                self._changed()
+
+    async def _attempt(self, site: Site, batch: list[Waiting]) -> bool:
+        """Whether the spool has nothing more to be done because of it."""
         self._desk.counters.add("attempts")
         started = time.monotonic()
         leases = [waiting.lease for waiting in batch]
@@ -188,7 +205,7 @@ class Dispatcher:
             self._learn(site, attempt)
         self._free(site, leases[0])
         self._begin()  # the connection need not wait for the disk
-        await self._clerk.write(leases, attempt, time.monotonic() - started)
+        return await self._clerk.write(leases, attempt, time.monotonic() - started)
 
     def _learn(self, site: Site, attempt: Attempt) -> None:
         lost = not attempt.decided or all(a.reply.code == 421 for a in attempt.answers)
@@ -252,7 +269,8 @@ class Dispatcher:
             self._forget(waiting.lease)
         self._begin()
         self._tidy(site)
-        self._changed()
+        if not site.full(time.monotonic()) or (self._short and self.wanted()):
+            self._changed()
 
     def _forget(self, lease: Lease) -> None:
         if self.leases.pop(lease.delivery, None) is None:
@@ -265,6 +283,8 @@ class Dispatcher:
         if lease.delivery in self._counted:
             self._counted.remove(lease.delivery)
             self._senders[lease.sender] -= 1
+            if self._senders[lease.sender] == self._most - 1:  # no longer among those to spare
+                self._changed()
             if self._senders[lease.sender] <= 0:
                 del self._senders[lease.sender]
 

@@ -24,6 +24,7 @@ from mxfleet.mxd.spool.schema import connect
 Value = TypeVar("Value")
 BATCH = 256  # accepted messages in one transaction
 BATCH_OCTETS = 16_777_216
+LINGER = 0.005  # seconds that a result waits for others, so that they share pages, commit and sync
 
 
 class Committer:
@@ -41,6 +42,7 @@ class Committer:
         self._wake = threading.Condition()
         self._accepts: deque[tuple[Accepted, asyncio.Future[None]]] = deque()
         self._jobs: deque[_Work] = deque()
+        self._lingering: asyncio.TimerHandle | None = None
         self._closing = False
         self._durable = True
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -68,10 +70,19 @@ class Committer:
         return future
 
     def record(self, result: Record) -> asyncio.Future[bool]:
-        """Queue the result of an attempt, in its order among the other work."""
+        """Queue the result of an attempt, in its order among the other work; others may join it for a moment."""
         future: asyncio.Future[bool] = self._loop.create_future()
-        self._queue(_Recording(result, future))
+        with self._wake:
+            self._check_open()
+            self._jobs.append(_Recording(result, future))
+        if self._lingering is None:
+            self._lingering = self._loop.call_later(LINGER, self._hurry)
         return future
+
+    def _hurry(self) -> None:
+        self._lingering = None
+        with self._wake:
+            self._wake.notify()
 
     def _queue(self, work: "_Work") -> None:
         with self._wake:
@@ -86,6 +97,8 @@ class Committer:
                 return
             self._closing = True
             self._wake.notify()
+        if self._lingering is not None:
+            self._lingering.cancel()
         self._thread.join()
         self._connection.close()
         os.close(self._lock)
