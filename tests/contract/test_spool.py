@@ -218,6 +218,41 @@ async def test_next_due_counts_waiting_and_leased(spool: Spool) -> None:
     assert await spool.next_due() == 230.0
 
 
+async def test_next_due_finds_what_is_behind_the_long_queue_of_a_domain_to_avoid(spool: Spool) -> None:
+    await asyncio.gather(*(spool.accept(envelope(f"g{n}"), ["u@giant.test"], b"", b"x") for n in range(600)))
+    await put(spool, "small", "u@small.test", received=150.0)
+    await put(spool, "late", "u@late.test", received=170.0)
+    assert await spool.next_due({"giant.test"}) == 150.0
+    assert await spool.next_due({"giant.test", "small.test"}) == 170.0
+    assert await spool.next_due({"giant.test", "small.test", "late.test"}) is None
+
+
+async def test_results_that_are_written_together_are_each_as_if_alone(spool: Spool) -> None:
+    await put(spool, "t1", "u@one.test", "v@two.test")
+    await put(spool, "t2", "u@one.test", "v@one.test")
+    await put(spool, "t3", "u@one.test")
+    leases = {(lease.message.envelope.trace, lease.domain): lease for lease in await take(spool)}
+    one, two = leases["t1", "one.test"], leases["t1", "two.test"]
+    some, lost = leases["t2", "one.test"], leases["t3", "one.test"]
+    await spool.release("courier", 201.0)
+    again = {lease.delivery: lease for lease in await take(spool, now=201.0)}
+    bounce = Notice(envelope("bounce"), ("a@x.test",), b"", b"sorry")
+    partly = [Result(0, "delivered", "250 ok"), Result(1, "waiting", "451 later")]
+    answers = await asyncio.gather(
+        spool.record(lost, all_of(lost), 0.0),
+        spool.record(again[one.delivery], all_of(one), 0.0),
+        spool.record(again[some.delivery], partly, 300.0),
+        spool.record(again[some.delivery], all_of(some), 0.0),
+        spool.record(again[two.delivery], all_of(two, "failed", "550 no"), 0.0, bounce),
+    )
+    assert list(answers) == [False, True, True, False, True]
+    left = {item.trace: item.recipients for item in await spool.items(400.0, 10)}
+    assert left == {"t2": ("v@one.test",), "t3": ("u@one.test",), "bounce": ("a@x.test",)}
+    assert [
+        lease.attempts for lease in await take(spool, now=400.0) if lease.message.envelope.trace == "t2"
+    ] == [1]
+
+
 async def test_requeue_makes_waiting_mail_due_by_domain_or_trace(spool: Spool) -> None:
     await put(spool, "t1", "u@one.test")
     await put(spool, "t2", "u@two.test")

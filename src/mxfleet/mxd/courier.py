@@ -24,6 +24,8 @@ BATCH: Final = 100
 NAP: Final = 60.0  # seconds without being woken after which it looks anyway
 DRAIN: Final = 20.0  # seconds that attempts under way get to finish
 POLICIES: Final = "mta-sts.json"  # beside the spool
+RESPITE: Final = 0.005  # seconds for which a search that found nothing is not repeated, or as long as it took
+GATHER: Final = 0.02  # seconds that new mail waits for more, while there is other mail to deliver
 INTERRUPTED: Final = 1000  # deliveries named after a crash; no more are ever leased
 SWEEP: Final = 7200.0  # seconds after which a half-received body belongs to nobody
 
@@ -47,6 +49,8 @@ class Courier:
         self._dispatcher = Dispatcher(desk, router, security, self.look)
         self._admin = Admin(desk, health, self._changed)
         self._news = asyncio.Event()
+        self._waiting: asyncio.TimerHandle | None = None  # for more new mail
+        self._rested = 0.0  # monotonic time at which it may search again
 
     async def _policy(self, domain: str) -> Policy | None:
         return await self._policies.policy(domain)
@@ -95,13 +99,21 @@ class Courier:
         await self._spool.release(self._owner, now)
 
     def _woken(self) -> None:
+        """New mail: looked for at once, or a moment later together with what comes meanwhile."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 65_536)
+        if not self._dispatcher.leases:
+            self.look()
+        elif self._waiting is None:
+            self._waiting = asyncio.get_running_loop().call_later(GATHER, self._gathered)
+
+    def _gathered(self) -> None:
+        self._waiting = None
         self.look()
 
     async def _take(self, room: int) -> bool:
-        """Lease what is due and fits the limits; whether there was anything."""
-        dispatcher, now = self._dispatcher, time.time()
+        """Lease what is due and fits the limits; whether there may be more for which there is room."""
+        dispatcher, now, began = self._dispatcher, time.time(), time.monotonic()
         each = 2 * self._limits.per_destination
         try:
             found = await self._spool.due(now, room, dispatcher.avoid(), each, dispatcher.spare())
@@ -112,7 +124,10 @@ class Courier:
             return False
         for lease in leases:
             dispatcher.add(lease)
-        return bool(leases)
+        if not leases:
+            ended = time.monotonic()
+            self._rested = ended + max(RESPITE, ended - began)
+        return len(leases) == room
 
     async def _sleep(self, *, searched: bool) -> None:
         """Until something is due, or somebody says so; where there is no room for it, until somebody says so."""
@@ -128,6 +143,8 @@ class Courier:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(wait, pause) if pause else wait):
                 await self._news.wait()
+        if (rest := self._rested - time.monotonic()) > 0:
+            await asyncio.sleep(rest)
 
     async def _beat(self) -> None:
         """Keep the leases of what is here, leave alone what is no longer ours, sweep now and then."""

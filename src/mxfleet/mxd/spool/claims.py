@@ -11,7 +11,12 @@ from mxfleet.mxd.spool.protocol import Candidate, Envelope, Lease, Recipient, St
 from mxfleet.mxd.spool.schema import CHUNKS
 
 LOOK_AHEAD: Final = 8  # rows looked at for one that is wanted, before each domain is looked at by itself
-DOMAINS: Final = 5000  # domains looked at by themselves in one search
+MOST: Final = 5000  # domains looked at by themselves in one search
+DOMAINS: Final = (  # those that have deliveries, by steps through the index; the parameter is how many, -1 all
+    "WITH RECURSIVE step(domain) AS (SELECT min(domain) FROM delivery UNION ALL"
+    " SELECT (SELECT min(domain) FROM delivery WHERE domain > step.domain) FROM step"
+    " WHERE step.domain IS NOT NULL LIMIT ?) SELECT domain FROM step WHERE domain IS NOT NULL"
+)
 _envelopes = msgspec.json.Decoder(Envelope)
 _candidates = msgspec.json.Decoder(list[tuple[int, str, str]])
 
@@ -55,13 +60,9 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
     choice = _Choice(wish)
     ahead = wish.limit * LOOK_AHEAD
     for rows in (wish.limit, ahead):
-        oldest = _rows(
-            connection,
-            "SELECT id, domain, sender FROM delivery WHERE due <= ? AND held = 0 ORDER BY due LIMIT ?",
-            (wish.now, rows),
-        )
-        choice.offer(oldest)
-        if len(oldest) < rows or choice.full:
+        seen, fitting = _oldest(connection, wish, rows)
+        choice.offer(fitting)
+        if seen < rows or choice.full:
             return tuple(choice.found.values())
     for domain in _domains(connection):
         if choice.full:
@@ -73,14 +74,21 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
     return tuple(choice.found.values())
 
 
+def _oldest(connection: sqlite3.Connection, wish: Wish, rows: int) -> tuple[int, list[tuple[int, str, str]]]:
+    """How many there are among so many of the oldest, and which of them fit; `held` is asked only of those."""
+    seen, fitting = connection.execute(
+        "SELECT count(*), json_group_array(json_array(id, domain, sender)) FILTER ("
+        "WHERE domain NOT IN (SELECT value FROM json_each(?)) AND sender NOT IN (SELECT value FROM json_each(?))"
+        " AND (SELECT held FROM delivery WHERE id = oldest.id) = 0)"
+        " FROM (SELECT id, domain, sender FROM delivery WHERE due <= ? ORDER BY due LIMIT ?) AS oldest",
+        (as_json(wish.avoid), as_json(wish.spare), wish.now, rows),
+    ).fetchone()
+    return seen, _candidates.decode(fitting)
+
+
 def _domains(connection: sqlite3.Connection) -> Iterator[str]:
-    """The domains that have deliveries, by steps through the index, no more of them than are wanted."""
-    rows = connection.execute(
-        "WITH RECURSIVE step(domain) AS (SELECT min(domain) FROM delivery UNION ALL"
-        " SELECT (SELECT min(domain) FROM delivery WHERE domain > step.domain) FROM step"
-        " WHERE step.domain IS NOT NULL LIMIT ?) SELECT domain FROM step WHERE domain IS NOT NULL",
-        (DOMAINS,),
-    )
+    """No more of them than are wanted: each is a step through the index."""
+    rows = connection.execute(DOMAINS, (MOST,))
     for (domain,) in rows:
         yield domain
 
