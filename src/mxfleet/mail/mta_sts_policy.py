@@ -10,6 +10,7 @@ from mxfleet.mail.names import canonical_name
 Mode: TypeAlias = Literal["enforce", "testing", "none"]
 
 MAX_AGE: Final = 31_557_600  # seconds (RFC 8461 §3.2)
+NO_RECORD: Final = "no MTA-STS record"
 _VERSION = re.compile(r"v=STSv1[ \t]*;")
 _FIELD = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31})=([!-:<>-~]+(?: +[!-:<>-~]+)*|[!-:<>-~]*)")
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
@@ -43,7 +44,7 @@ def parse_record(texts: Sequence[bytes]) -> Record | str:
     """The one record of a domain (RFC 8461 §3.1), or why it has none; others beside it do not count."""
     ours = [text for text in (octets.decode("latin-1") for octets in texts) if _VERSION.match(text)]
     if len(ours) != 1:
-        return "several MTA-STS records" if ours else "no MTA-STS record"
+        return "several MTA-STS records" if ours else NO_RECORD
     fields = [field.strip(" \t") for field in ours[0].split(";")]
     if fields[-1] == "":
         fields.pop()

@@ -4,16 +4,15 @@ import asyncio
 import contextlib
 import os
 import time
-from pathlib import Path
 from typing import Final
 
 from mxfleet.errors import SpoolError
 from mxfleet.mail.mta_sts_policy import Policy
+from mxfleet.mxd import policies
 from mxfleet.mxd.admin import Admin
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dispatch import Dispatcher
 from mxfleet.mxd.health import Health
-from mxfleet.mxd.policies import Policies
 from mxfleet.mxd.resolver import Resolver, RoutingResolver
 from mxfleet.mxd.route import Router
 from mxfleet.mxd.security import Security
@@ -23,7 +22,6 @@ LEASE: Final = 30.0  # seconds after which another may take over what we hold
 BATCH: Final = 100
 NAP: Final = 60.0  # seconds without being woken after which it looks anyway
 DRAIN: Final = 20.0  # seconds that attempts under way get to finish
-POLICIES: Final = "mta-sts.json"  # beside the spool
 RESPITE: Final = 0.005  # seconds for which a search that found nothing is not repeated, or as long as it took
 GATHER: Final = 0.02  # seconds that new mail waits for more, while there is other mail to deliver
 INTERRUPTED: Final = 1000  # deliveries named after a crash; no more are ever leased
@@ -44,8 +42,8 @@ class Courier:
         dns = RoutingResolver(self._resolver)
         router = Router(desk.settings, dns, desk.configuration.passwords)
         security = Security(desk.settings.sending, desk.settings.destination, self._resolver, self._policy)
-        kept = Path(desk.settings.paths.spool).with_name(POLICIES)
-        self._policies = Policies(kept, self._resolver, security.fetch, desk.log)
+        kept = policies.place(desk.settings.paths.spool)
+        self._policies = policies.Policies(kept, self._resolver, security.fetch, desk.log)
         self._dispatcher = Dispatcher(desk, router, security, self.look)
         self._admin = Admin(desk, health, self._changed)
         self._news = asyncio.Event()

@@ -170,16 +170,27 @@ def _row(domain: str, cached: Cached) -> Row:
     return Row(domain, cached.id, cached.fetched, policy.mode, policy.max_age, policy.mx)
 
 
-def _read(path: Path, log: Log) -> dict[str, Cached]:
-    """What an earlier life kept; a file that cannot be read is as good as none, and is said."""
+def place(spool: str) -> Path:
+    """The file with the policies that are kept, beside the spool."""
+    return Path(spool).with_name("mta-sts.json")
+
+
+def kept(path: Path) -> dict[str, Cached]:
+    """What the service keeps, by domain, ended policies included; raises OSError and msgspec.MsgspecError."""
     try:
         rows = msgspec.json.decode(path.read_bytes(), type=list[Row])
     except FileNotFoundError:
         return {}
+    return {row.domain: Cached(Policy(row.mode, row.max_age, row.mx), row.id, row.fetched) for row in rows}
+
+
+def _read(path: Path, log: Log) -> dict[str, Cached]:
+    """What an earlier life kept; a file that cannot be read is as good as none, and is said."""
+    try:
+        return kept(path)
     except (OSError, msgspec.MsgspecError) as error:
         log.error("the kept MTA-STS policies cannot be read", exception=error)
         return {}
-    return {row.domain: Cached(Policy(row.mode, row.max_age, row.mx), row.id, row.fetched) for row in rows}
 
 
 def _replace(path: Path, octets: bytes) -> None:

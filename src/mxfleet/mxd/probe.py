@@ -13,11 +13,12 @@ from cryptography import x509
 
 from mxfleet.errors import ServiceError
 from mxfleet.mail.dane_chain import match
-from mxfleet.mail.mta_sts import Asked, Discovery, Fetch, Told, discover
-from mxfleet.mail.mta_sts_policy import Policy
+from mxfleet.mail.mta_sts import Asked, Cached, Discovery, Fetch, Told, discover
+from mxfleet.mail.mta_sts_policy import NO_RECORD, Policy
 from mxfleet.mail.names import canonical_name
 from mxfleet.mail.questions import Answer, Exchange, Question, RecordType
 from mxfleet.mail.sending_tls import Rule
+from mxfleet.mxd import policies
 from mxfleet.mxd.outbound import handshake_words
 from mxfleet.mxd.probe_dialogue import Conversation, Notebook, connect
 from mxfleet.mxd.probe_report import Report, TlsFacts
@@ -102,8 +103,9 @@ class Probe:
             self._notebook.write("note", f"the exchange would not speak to it: {self._rule.refusal}")
 
     async def _policy(self, domain: str) -> Policy | None:
-        """The domain's policy as it is now, whatever the service has kept."""
-        check = discover(domain, None, datetime.now(UTC).timestamp())
+        """The policy that the service would go by: the one that it keeps, where no newer one is announced."""
+        cached = self._kept(domain)
+        check = discover(domain, cached, datetime.now(UTC).timestamp())
         found = Discovery(None)
         with contextlib.suppress(StopIteration):
             asked = next(check)
@@ -113,12 +115,16 @@ class Probe:
                 except StopIteration as end:
                     found = end.value
                     raise
-        policy = found.cached.policy if found.cached else None
-        if policy is not None:
-            self.report.mta_sts = f"{policy.mode}, for {', '.join(policy.mx[:5])}"
-        elif found.problem != "no MTA-STS record":
-            self.report.mta_sts = found.problem
-        return policy
+        self.report.mta_sts = _words(found)
+        return found.cached.policy if found.cached else None
+
+    def _kept(self, domain: str) -> Cached | None:
+        """What the service keeps of a domain; it is only looked at."""
+        try:
+            return policies.kept(policies.place(self._settings.paths.spool)).get(domain)
+        except (OSError, msgspec.MsgspecError) as error:
+            self._notebook.write("note", f"the service's kept MTA-STS policies cannot be read: {error}")
+            return None
 
     async def _tell(self, asked: Asked) -> Told:
         if isinstance(asked, Fetch):
@@ -265,6 +271,17 @@ class Probe:
             authority=disbelief,
             dane=dane,
         )
+
+
+def _words(found: Discovery) -> str:
+    """Which policy applies and until when, or why none does; "" where the domain has none."""
+    if found.cached is None:
+        return "" if found.problem == NO_RECORD else found.problem
+    policy, end = found.cached.policy, found.cached.fetched + found.cached.policy.max_age
+    until = datetime.fromtimestamp(int(end), UTC).strftime("%Y-%m-%d %H:%M UTC")
+    whence = "not kept by the service yet" if found.fetched else "kept by the service"
+    problem = f"; now: {found.problem}" if found.problem else ""
+    return f"{policy.mode}, for {', '.join(policy.mx[:5])}, until {until} ({whence}{problem})"
 
 
 class _NotBelieved(Exception):

@@ -1,14 +1,18 @@
 """A probe against hosts of every kind, on loopback: what it writes down and what it never sends."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from ipaddress import IPv4Address
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from mxfleet.errors import ServiceError
 from mxfleet.lab.difficult_peers import Host, Peer
 from mxfleet.mail.questions import Answer, Exchange, Response
-from mxfleet.mxd import probe_capture, settings
+from mxfleet.mxd import policies, probe_capture, settings
 from mxfleet.mxd.probe import Probe, Way, Wish
 from mxfleet.mxd.probe_command import checked, host_and_port
 from mxfleet.mxd.probe_report import Report, Tried
@@ -48,14 +52,16 @@ async def look(
     to: str = "",
     tlsa: Response | None = None,
     host: str = NAME,
+    zone: Mapping[tuple[str, str], Response] | None = None,
 ) -> Report:
     port = peer.server_address[1]
-    zone: dict[tuple[str, str], Response] = {
+    names: dict[tuple[str, str], Response] = {
         (NAME, "A"): Answer((IPv4Address("127.0.0.2"),), authenticated=True),
         ("peer.test", "MX"): Answer((Exchange(10, NAME),), authenticated=True),
+        **(zone or {}),
     }
     if tlsa is not None:
-        zone[(f"_{port}._tcp.{NAME}", "TLSA")] = tlsa
+        names[(f"_{port}._tcp.{NAME}", "TLSA")] = tlsa
     made = settings.parse(
         f"""
         [node]
@@ -67,6 +73,8 @@ async def look(
         hostname = "mx.corp.test"
         [sending]
         trust = "{ca.trust}"
+        [paths]
+        spool = "{ca.directory}/spool.sqlite"
         [delivery]
         port = {port}
         resolver = "127.0.0.1"
@@ -77,10 +85,27 @@ async def look(
         """
     )
     probe = Probe(made, Wish(host, 0 if host != NAME or way != "tls" else port, way, to))
-    resolver = Resolver(zone)
+    resolver = Resolver(names)
     probe._resolver = resolver  # type: ignore[assignment]
     probe._security._resolver = resolver  # type: ignore[assignment]
     return await probe.run()
+
+
+@pytest.fixture
+def kept(ca: Authority) -> Iterator[Path]:
+    """The file of the service's policies."""
+    path = policies.place(f"{ca.directory}/spool.sqlite")
+    yield path
+    path.unlink()
+
+
+def keep(path: Path, fetched: float) -> None:
+    row = policies.Row("peer.test", "7", fetched, "enforce", 604_800, ("other.test", NAME))
+    path.write_bytes(msgspec.json.encode([row]))
+
+
+def spoil(path: Path) -> None:
+    path.write_text("{nonsense")
 
 
 def said(report: Report, side: str) -> list[str]:
@@ -120,6 +145,44 @@ async def test_dane_is_judged(ca: Authority, peer: Callable[..., Peer]) -> None:
     bad = await look(ca, peer(other), tlsa=ee(published), to="carol@peer.test")
     assert bad.tls is not None
     assert bad.tls.dane == "no record matches the host's certificate"
+
+
+RECORD = {("_mta-sts.peer.test", "TXT"): Answer((b"v=STSv1; id=7",))}
+
+
+@pytest.mark.parametrize(
+    ("zone", "problem"),
+    [(RECORD, ""), ({}, "; now: no MTA-STS record")],
+)
+async def test_the_policy_that_the_service_keeps_is_the_one_that_applies(
+    ca: Authority,
+    peer: Callable[..., Peer],
+    kept: Path,
+    zone: dict[tuple[str, str], Response],
+    problem: str,
+) -> None:
+    fetched = int(time.time()) - 1000
+    keep(kept, fetched)
+    before = policies.kept(kept)
+    report = await look(ca, peer(ca.issue(NAME)), to="carol@peer.test", zone=zone)
+    until = datetime.fromtimestamp(fetched + 604_800, UTC)
+    assert report.rule == "MTA-STS enforce"
+    assert report.mta_sts == (
+        f"enforce, for other.test, {NAME}, until {until:%Y-%m-%d %H:%M} UTC (kept by the service{problem})"
+    )
+    assert policies.kept(kept) == before
+
+
+async def test_a_policy_that_has_ended_or_cannot_be_read_is_none(
+    ca: Authority, peer: Callable[..., Peer], kept: Path
+) -> None:
+    keep(kept, time.time() - 604_801)
+    report = await look(ca, peer(), to="carol@peer.test")
+    assert (report.mta_sts, report.rule) == ("", "")
+    spoil(kept)
+    report = await look(ca, peer(), to="carol@peer.test")
+    assert (report.mta_sts, report.rule) == ("", "")
+    assert said(report, "note")[0].startswith("the service's kept MTA-STS policies cannot be read: ")
 
 
 async def test_a_mail_domain_stands_for_its_best_host(ca: Authority, peer: Callable[..., Peer]) -> None:
