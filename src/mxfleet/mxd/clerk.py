@@ -44,6 +44,8 @@ class Clerk:
 
         Not over: somebody waits still, or a report was put into the queue.
         """
+        if len(leases) == 1:
+            return await self._write(leases[0], attempt, seconds)
         position, writing = 0, []
         for lease in leases:
             end = position + len(lease.recipients)

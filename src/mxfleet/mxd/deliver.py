@@ -1,7 +1,7 @@
 """One attempt to deliver: hop after hop, address after address, until somebody has answered for each recipient."""
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -32,7 +32,7 @@ class Deliverer:
         self._desk = desk
         self._router = router
         self._security = security
-        self._chance = random.SystemRandom()
+        self._chance = random.Random()  # noqa: S311 - only spreads load
         self._dialogue = Dialogue(desk, security)
 
     async def attempt(self, leases: Sequence[Lease], place: Place | None = None) -> Attempt:
@@ -57,9 +57,16 @@ class Deliverer:
         return found.answers[0]
 
     async def _try(self, place: Place, letter: Letter, domains: Sequence[str]) -> Attempt:
+        if place.refusal is not None:
+            return same_for_all(letter.recipients, place.refusal)
         undecided: list[Attempt] = []
         tried = 0
-        async for hop, left, rule in self._places(place, letter, domains, undecided):
+        for hop in self._router.in_order(place.hops):
+            way = await self._way(hop, letter, domains, given=place.given)
+            if isinstance(way, Attempt):
+                undecided.append(way)
+                continue
+            left, rule = way
             while left and tried < HOSTS:
                 found, done = await self._dialogue.hold(hop, left[: HOSTS - tried], rule, letter)
                 if found.decided:
@@ -85,25 +92,19 @@ class Deliverer:
                 "host set aside", host=hop.host, port=hop.port, seconds=seconds, reply=said
             )
 
-    async def _places(
-        self, place: Place, letter: Letter, domains: Sequence[str], undecided: list[Attempt]
-    ) -> AsyncIterator[tuple[Hop, list[str], Rule]]:
-        """Each hop with its addresses and its rule; what the DNS or a policy refuses is added to `undecided`."""
-        if place.refusal is not None:
-            undecided.append(same_for_all(letter.recipients, place.refusal))
-            return
-        for hop in self._router.in_order(place.hops):
-            try:
-                addresses = await self._addresses(hop, given=place.given)
-            except Unroutable as error:
-                undecided.append(same_for_all(letter.recipients, error.reply, hop.host))
-                continue
-            rule = await self._security.rule(domains, hop, configured=place.given)
-            if rule.refusal is not None:
-                refused = same_for_all(letter.recipients, rule.refusal, hop.host)
-                undecided.append(msgspec.structs.replace(refused, policy=rule.policy))
-                continue
-            yield hop, addresses, rule
+    async def _way(
+        self, hop: Hop, letter: Letter, domains: Sequence[str], *, given: bool
+    ) -> tuple[list[str], Rule] | Attempt:
+        """A hop's addresses and its rule, or what the DNS or a policy refuses."""
+        try:
+            addresses = await self._addresses(hop, given=given)
+        except Unroutable as error:
+            return same_for_all(letter.recipients, error.reply, hop.host)
+        rule = await self._security.rule(domains, hop, configured=given)
+        if rule.refusal is None:
+            return addresses, rule
+        refused = same_for_all(letter.recipients, rule.refusal, hop.host)
+        return msgspec.structs.replace(refused, policy=rule.policy)
 
     async def _addresses(self, hop: Hop, *, given: bool) -> list[str]:
         """Those of a hop that are not our own, in the order to try them; raises Unroutable where there is none.

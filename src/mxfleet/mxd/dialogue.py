@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,14 +20,14 @@ from mxfleet.mail.smtp.client import ClientConfig
 from mxfleet.mail.smtp.client_events import TLS_NOT_OFFERED, BodyWanted, Failed, Outcome, Ready, Tls
 from mxfleet.mail.smtp.delivery import RecipientResult, Stage, Status, Transaction
 from mxfleet.mail.smtp.events import Closed, StartTls
-from mxfleet.mail.smtp.notification import MailDsn, RcptDsn
+from mxfleet.mail.smtp.notification import NO_MAIL_DSN, MailDsn, RcptDsn
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.idle import IdleConnections
 from mxfleet.mxd.outbound import UNREACHABLE, Connection, Verdict
 from mxfleet.mxd.reaching import reach
 from mxfleet.mxd.route import Hop
 from mxfleet.mxd.security import Security
-from mxfleet.mxd.spool.values import StoredMessage
+from mxfleet.mxd.spool.values import Envelope, StoredMessage
 from mxfleet.mxd.tls import chain_of
 
 NO_FAMILY: Final = Reply(451, "4.4.1", "This node has no address of that family")
@@ -196,9 +196,7 @@ class Dialogue:
                 case Ready():
                     connection.engine.send(letter.transaction)
                 case BodyWanted():
-                    async for piece in self._octets(letter.message):
-                        await connection.body(piece)
-                    connection.engine.end_body()
+                    await self._send(connection, letter.message)
                 case Outcome(results):
                     return Attempt(results, decided=not _undecided(results))
                 case Failed(stage, reply, remote):
@@ -210,10 +208,11 @@ class Dialogue:
                 case Closed():
                     return same_for_all(recipients, UNREACHABLE)
 
-    async def _octets(self, message: StoredMessage) -> AsyncIterator[bytes]:
-        yield message.head + message.first
+    async def _send(self, connection: Connection, message: StoredMessage) -> None:
+        await connection.body(message.head + message.first, last=message.chunks <= 1)
         for number in range(1, message.chunks):
-            yield await self._desk.spool.chunk(message.number, number)
+            piece = await self._desk.spool.chunk(message.number, number)
+            await connection.body(piece, last=number + 1 == message.chunks)
 
 
 def same_for_all(
@@ -259,18 +258,20 @@ def transaction_of(message: StoredMessage, recipients: tuple[Mailbox, ...]) -> T
     envelope = message.envelope
     reverse = parse_mailbox(envelope.sender) if envelope.sender else None
     size = len(message.head) + envelope.size
-    names = [str(recipient) for recipient in recipients]
     return Transaction(
         reverse,
         recipients,
         size,
         "8BITMIME" if envelope.eight_bit else "7BIT",
         utf8=envelope.utf8 and needs_utf8(message.head + message.first),
-        dsn=MailDsn(envelope.ret, envelope.envid),
-        recipient_dsn=tuple(
-            RcptDsn(envelope.notify.get(name, ""), envelope.orcpt.get(name, "")) for name in names
-        ),
+        dsn=MailDsn(envelope.ret, envelope.envid) if envelope.ret or envelope.envid else NO_MAIL_DSN,
+        recipient_dsn=_wishes(envelope, recipients) if envelope.notify or envelope.orcpt else (),
     )
+
+
+def _wishes(envelope: Envelope, recipients: tuple[Mailbox, ...]) -> tuple[RcptDsn, ...]:
+    names = [str(recipient) for recipient in recipients]
+    return tuple(RcptDsn(envelope.notify.get(name, ""), envelope.orcpt.get(name, "")) for name in names)
 
 
 def _worn_out(attempt: Attempt) -> bool:

@@ -22,6 +22,9 @@ PATIENCE: Final[Mapping[str, float]] = {
     "quit": 5.0,
 }
 COMMAND: Final = 300.0
+TOGETHER: Final = (
+    65_536  # octets with which the end goes at once; it is doubtful whether they arrived if it fails
+)
 UNREACHABLE: Final = Reply(451, "4.4.1", "No connection")
 
 
@@ -40,7 +43,10 @@ class Connection(asyncio.Protocol):
         """Made by `connect`."""
         self.engine = Client(config)
         self._transport: asyncio.Transport
-        self._news = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._news: asyncio.Future[None] | None = None  # what `next` waits for
+        self._deadline = 0.0  # until when it does
+        self._timer: asyncio.TimerHandle | None = None  # goes off then or earlier: most waits are short
         self._writable = asyncio.Event()
         self._writable.set()
         self._lost = asyncio.Event()
@@ -82,7 +88,7 @@ class Connection(asyncio.Protocol):
             return
         self.engine.receive(data)
         self._flush()
-        self._news.set()
+        self._wake()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The other side has gone."""
@@ -90,7 +96,9 @@ class Connection(asyncio.Protocol):
         self._lost.set()
         self.engine.receive(b"")
         self._writable.set()
-        self._news.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake()
 
     def pause_writing(self) -> None:
         """Too much waits to be sent."""
@@ -111,16 +119,43 @@ class Connection(asyncio.Protocol):
                 return event
             if self.engine.closed:
                 return Closed("disconnected")
-            self._news.clear()
-            try:
-                async with asyncio.timeout(PATIENCE.get(self.engine.expects, COMMAND)):
-                    await self._news.wait()
-            except TimeoutError:
-                self.engine.timeout()
+            await self._wait(PATIENCE.get(self.engine.expects, COMMAND))
 
-    async def body(self, piece: bytes) -> None:
-        """Send a piece of the message, no faster than the other side takes it."""
+    async def _wait(self, patience: float) -> None:
+        """Until octets come, the connection ends, or the engine was told that it took too long."""
+        self._deadline = self._loop.time() + patience
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._set_timer()
+        self._news = self._loop.create_future()
+        try:
+            await self._news
+        finally:
+            self._news = None
+
+    def _wake(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._time_out)
+
+    def _time_out(self) -> None:
+        self._timer = None
+        if self._news is None or self._news.done():
+            return
+        if self._loop.time() < self._deadline:  # of an earlier wait
+            self._set_timer()
+            return
+        self.engine.timeout()
+        self._wake()
+
+    async def body(self, piece: bytes, *, last: bool) -> None:
+        """Send a piece of the message, no faster than the other side takes it; behind the last one its end."""
         self.engine.body(piece)
+        if last and len(piece) <= TOGETHER:
+            self.engine.end_body()
         self._flush()
         if not self._writable.is_set():
             try:
@@ -128,6 +163,8 @@ class Connection(asyncio.Protocol):
                     await self._writable.wait()
             except TimeoutError:
                 self.engine.timeout()
+        if last:
+            self.engine.end_body()  # goes out with the next wait
 
     async def start_tls(
         self, context: ssl.SSLContext, host: str, judge: Callable[[ssl.SSLObject], Verdict]

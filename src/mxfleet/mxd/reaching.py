@@ -23,6 +23,8 @@ class Reached(Generic[Opened]):
 
 def in_turn(addresses: Sequence[str], chance: random.Random) -> list[str]:
     """Shuffled within each family (RFC 5321 §5.1), the families in turn, IPv6 first (RFC 8305 §4)."""
+    if len(addresses) == 1:
+        return list(addresses)
     shuffled = chance.sample(list(dict.fromkeys(addresses)), len(set(addresses)))
     six = [address for address in shuffled if ip_address(address).version == 6]
     four = [address for address in shuffled if ip_address(address).version == 4]

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, Literal, Protocol
 
@@ -102,7 +103,7 @@ class Router:
         if found is None:
             return None
         key = ",".join(f"{hop.host}:{hop.port}" for _, hop in found)
-        mixed = self._chance.sample(found, len(found))
+        mixed = self._chance.sample(found, len(found)) if len(found) > 1 else found
         hops = tuple(hop for _, hop in sorted(mixed, key=lambda one: one[0]))
         return Place(key, hops, ours=ours, given=True)
 
@@ -179,6 +180,7 @@ def order(records: Sequence[tuple[int, str]], own_names: set[str], chance: rando
     return list(dict.fromkeys(host for _, host in sorted(shuffled, key=lambda record: record[0])))
 
 
+@lru_cache(maxsize=4096)  # asked for each attempt, and always of the same hosts
 def is_address(host: str) -> bool:
     """Whether a next hop is given as an IP address."""
     try:

@@ -15,7 +15,9 @@ from mxfleet.mail.smtp.sasl import encode
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True
+)  # not frozen: that would take as long as all else of it, and there are several a message
 class Step:
     """A command, and what its reply will be about; `position` is the recipient's."""
 
