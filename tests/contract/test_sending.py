@@ -40,6 +40,8 @@ def test_hold_release_delete_and_reroute_as_an_operator_types_them(
     assert service.json("queue", "delete", "--trace", one, "--json")["changed"] == 1
     assert service.mxd("queue", "delete").returncode == 1  # of what?
     assert "2 held" in service.mxd("queue", "summary").stdout
+    refused = service.mxd("queue", "reroute", "--all", "--to", "mx.test")
+    assert (refused.returncode, "not a host and a port" in refused.stderr) == (1, True)
     hop = f"127.0.0.1:{other.port}"
     assert service.json("queue", "reroute", "--trace", two, "--to", hop, "--json")["changed"] == 1
     assert service.json("queue", "release", "--trace", two, "--json")["changed"] == 1

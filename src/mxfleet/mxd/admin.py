@@ -15,6 +15,7 @@ from mxfleet.mxd.counters import COUNTERS, GAUGES
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.health import Health
 from mxfleet.mxd.key_report import loaded_certificates, loaded_keys
+from mxfleet.mxd.route import given
 from mxfleet.mxd.spool.protocol import Selection
 
 MAX_LINE: Final = 65_536
@@ -105,6 +106,8 @@ class Admin:
             case "delete":
                 changed = await spool.delete(selection)
             case "reroute":
+                if request.hop:
+                    given(request.hop)
                 changed = await spool.reroute(now, selection, request.hop)
             case "expire":
                 changed = await spool.expire(now, selection)

@@ -11,6 +11,7 @@ import msgspec
 
 from mxfleet.errors import ServiceError
 from mxfleet.mxd import asking, settings
+from mxfleet.mxd.route import given
 from mxfleet.mxd.settings import Settings
 from mxfleet.mxd.spool.values import Changed, DomainSummary, QueueItem, QueueSummary, Selection
 
@@ -116,11 +117,9 @@ def change(arguments: argparse.Namespace) -> int:
     selection = _selected(arguments)
     if selection == Selection() and not arguments.all:
         raise ServiceError(f"queue {arguments.change}: of what?", hint="--domain, --trace, … or --all")
-    request = {
-        "verb": arguments.change,
-        "selection": msgspec.to_builtins(selection),
-        "hop": getattr(arguments, "to", ""),
-    }
+    if hop := getattr(arguments, "to", ""):
+        given(hop)
+    request = {"verb": arguments.change, "selection": msgspec.to_builtins(selection), "hop": hop}
     answer = asking.ask(Path(_settings(arguments).paths.runtime), request)
     if answer is None:
         raise ServiceError("the service does not answer", hint="systemctl start mxd")

@@ -9,6 +9,8 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from mxfleet.errors import AddressError, ServiceError
+from mxfleet.mail.address import parse_domain
 from mxfleet.mail.reply import Reply
 from mxfleet.mxd.listener import plain_address
 from mxfleet.mxd.routing_settings import Routes, RouteSettings, listed
@@ -20,6 +22,7 @@ NULL_MX: Final = Reply(556, "5.1.10", "The domain accepts no mail (null MX)")  #
 NO_DOMAIN: Final = Reply(550, "5.1.2", "The domain does not exist")
 NO_HOST: Final = Reply(550, "5.4.4", "The domain has no mail host and no address")
 LOOP: Final = Reply(554, "5.4.6", "The best mail host of the domain is this one, which does not know it")
+NO_HOP: Final = Reply(451, "4.3.5", "It was re-routed to something that is not a host and a port")
 DNS_TROUBLE: Final = Reply(451, "4.4.3", "The DNS gave no answer")
 
 Family = Literal[4, 6]
@@ -97,8 +100,10 @@ class Router:
         """The place that settings or the operator (`hop`, host:port) give; None where the DNS is to be asked."""
         ours = self._ours.get(domain) is not None
         if hop:
-            host, _, port = hop.rpartition(":")
-            return Place(hop, (Hop(host.strip("[]"), int(port)),), ours=ours, given=True)
+            try:
+                return Place(hop, (given(hop),), ours=ours, given=True)
+            except ServiceError:  # no door lets one in
+                return Place(hop, refusal=NO_HOP, ours=ours, given=True)
         found = self._routes.get(domain)
         if found is None:
             return None
@@ -178,6 +183,19 @@ def order(records: Sequence[tuple[int, str]], own_names: set[str], chance: rando
             raise Unroutable(LOOP)
     shuffled = chance.sample(names, len(names))
     return list(dict.fromkeys(host for _, host in sorted(shuffled, key=lambda record: record[0])))
+
+
+def given(text: str) -> Hop:
+    """The next hop that an operator names: `mx.example.org:25`, `192.0.2.1:25`, `[2001:db8::1]:25`; ServiceError else."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536):
+            raise AddressError(f"{port!r} is no port")
+        return Hop(host if is_address(host) else parse_domain(host), int(port))
+    except AddressError as error:
+        hint = "mx.example.org:25, 192.0.2.1:25 or [2001:db8::1]:25"
+        raise ServiceError(f"re-route to {text!r}: not a host and a port", hint=hint) from error
 
 
 @lru_cache(maxsize=4096)  # asked for each attempt, and always of the same hosts

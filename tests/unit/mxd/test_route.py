@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mxfleet.errors import ServiceError
 from mxfleet.mxd import route
 from mxfleet.mxd.route import Hop, Router, Unroutable, order
 from mxfleet.mxd.routing_settings import RelaySettings
@@ -126,6 +127,18 @@ async def test_domains_with_one_next_hop_or_one_best_host_share_its_limits() -> 
 async def test_the_operator_s_hop_goes_before_every_route() -> None:
     place = await router().place("corp.test", "[2001:db8::1]:2525")
     assert place.hops == (Hop("2001:db8::1", 2525),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mx.test", "mx.test:", "mx.test:x", "mx.test:0", "mx.test:65536", ":25", "a b:25", "2001:db8::1", "٣:٣"],
+)
+async def test_a_hop_that_is_none_is_refused_and_stops_nobody(text: str) -> None:
+    with pytest.raises(ServiceError) as refused:
+        route.given(text)
+    assert str(refused.value).startswith(f"re-route to {text!r}: not a host and a port")
+    place = await router().place("corp.test", text)
+    assert (place.hops, place.refusal) == ((), route.NO_HOP)
 
 
 async def test_a_domain_without_a_way_is_a_place_that_says_why() -> None:
