@@ -1,8 +1,4 @@
-"""Who is changed when: one node at a time, the holder of the service address last; all at once where none serves yet.
-
-`--data at_once=yes` has all nodes changed at once and each go on whatever becomes of the others: for a signing key
-that is in other hands, where every minute costs more than a bad moment of all nodes together.
-"""
+"""Who is changed when: one node at a time, the holder of the service address last; all at once where none serves yet."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,12 +22,9 @@ class Roll:
     turns: tuple[tuple[str, ...], ...]
     holder: str
     pending: frozenset[str]
-    at_once: bool = False
 
 
-def plan(
-    fleet: Fleet, seen: Mapping[str, Observation], pending: frozenset[str], *, at_once: bool = False
-) -> Roll:
+def plan(fleet: Fleet, seen: Mapping[str, Observation], pending: frozenset[str]) -> Roll:
     """Pure. Raises DeployError where two nodes hold the service address: nobody knows which of them serves."""
     holders = [name for name in seen if _holds(fleet, seen[name])]
     if len(holders) > 1:
@@ -40,8 +33,8 @@ def plan(
             "— see `mxfleet status`, mend the network between them first"
         )
     holder = holders[0] if holders else ""
-    if at_once or not any(observation.serves for observation in seen.values()):
-        return Roll((tuple(seen),), holder, pending, at_once)
+    if not any(observation.serves for observation in seen.values()):
+        return Roll((tuple(seen),), holder, pending)
     order = [node.name for node in fleet.roll_order if node.name in seen and node.name != holder]
     return Roll(tuple((name,) for name in [*order, *holders]), holder, pending)
 
@@ -62,7 +55,7 @@ def roll() -> Roll:
             name for name in seen if differences(target.of(fleet, fleet.node(name)), seen[name])
         )
         if not _roll:
-            _roll.append(plan(fleet, seen, pending, at_once=bool(host.data.get("at_once"))))
+            _roll.append(plan(fleet, seen, pending))
     return _roll[0]
 
 
@@ -82,7 +75,7 @@ class Turn:
     def mine(self) -> bool:
         """Whether it is this host's turn, and nothing has failed so far anywhere that matters to it."""
         turns = roll().turns
-        failed = not roll().at_once and any(result.error_ops for result in state.results.values())
+        failed = any(result.error_ops for result in state.results.values())
         return self.number < len(turns) and host.data.node.name in turns[self.number] and not failed
 
     def __str__(self) -> str:

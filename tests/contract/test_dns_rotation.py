@@ -58,7 +58,7 @@ class Stand:
             def nodes(self) -> tuple[NodeSight, ...]:
                 return (replace(stand.nodes.sight, clock=stand.clock()),)
 
-            def deploy(self, nodes: Sequence[str], *, at_once: bool = False) -> str:
+            def deploy(self, nodes: Sequence[str]) -> str:
                 state = read_state(stand.root / stand.fleet.state_directory)
                 signers = {(k.owner, k.label): k.spki for k in state.signers()}
                 called = {(k.owner, k.label): k.spki for k in state.called()}

@@ -53,21 +53,6 @@ def test_a_fleet_in_which_nobody_serves_is_deployed_at_once(deploy: Deploy) -> N
     assert max(run.first(node, "nft -c") for node in ALL) < min(run.first(node, RESTART) for node in ALL)
 
 
-AT_ONCE = ("-y", "--data", "at_once=yes", "--fail-percent", "100")
-
-
-def test_for_a_lost_key_serving_nodes_are_changed_at_once(deploy: Deploy) -> None:
-    run = deploy(*AT_ONCE, serving=ALL, holder="mx2")
-    assert run.code == 0, run.output
-    assert max(run.first(node, RESTART) for node in ALL) < min(run.first(node, HEALTH) for node in ALL)
-
-
-def test_a_node_that_fails_stops_no_other_when_all_are_changed_at_once(deploy: Deploy) -> None:
-    run = deploy(*AT_ONCE, serving=ALL, holder="mx1", fails={"mx2": "cp --preserve=mode,ownership"})
-    assert sorted(run.nodes_sent(RESTART)) == ["mx1", "mx3"]
-    assert sorted(run.nodes_sent(HEALTH)) == ["mx1", "mx3"]
-
-
 def test_after_a_failure_no_later_node_loads_anything(deploy: Deploy) -> None:
     run = deploy("-y", serving=ALL, holder="mx1", fails={"mx2": RESTART})
     assert run.code == 1

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
 
@@ -136,7 +136,24 @@ def test_a_secondary_held_stale_stops_new_keys_at_published_and_is_named_with_it
     )
 
 
-def test_without_a_node_the_old_key_stays_and_a_lost_one_is_left_by_all_others_at_once(rested: Lab) -> None:
+DRIFTED = "/etc/systemd/journald.conf.d/50-mxfleet.conf"
+"""What somebody changes by hand, meanwhile: no deploy may be made for the sake of keys then."""
+
+
+@pytest.fixture
+def drifting(rested: Lab) -> Iterator[Callable[[str], None]]:
+    """Changes a node by hand; mended afterwards."""
+
+    def change(node: str) -> None:
+        rested.inside(node, f"echo '# by hand' >>{DRIFTED}")
+
+    yield change
+    rested.deploy()
+
+
+def test_without_a_node_the_old_key_stays_and_a_lost_one_is_left_by_all_others_at_once(
+    rested: Lab, drifting: Callable[[str], None]
+) -> None:
     lab, old, new = rested, signing(rested, "shop.test", "rsa"), spare(rested, "shop.test", "rsa")
     dead = lab.roll_order()[0]
     others = [node.name for node in lab.fleet.nodes if node.name != dead]
@@ -147,6 +164,7 @@ def test_without_a_node_the_old_key_stays_and_a_lost_one_is_left_by_all_others_a
         assert signing(lab, "shop.test", "rsa") == old
         assert all(old.label in loaded(lab, node) for node in others)
 
+        drifting(others[0])
         done = lab.mxfleet("dkim", "compromise", old.label)
         assert done.returncode == 2, done.stdout + done.stderr
         assert f"! mail signed with {old.label} of shop.test that is still on its way loses" in done.stdout
@@ -156,6 +174,8 @@ def test_without_a_node_the_old_key_stays_and_a_lost_one_is_left_by_all_others_a
         for node in others:
             assert old.label not in loaded(lab, node)
             assert new.label in loaded(lab, node)
+        left = lab.mxfleet("drift", "--exclude", dead).stdout.splitlines()[:-1]
+        assert left == [f"{others[0]}: file {DRIFTED}: content differs"]
     assert old.label in loaded(lab, dead)
     lab.until(
         "the node follows",

@@ -53,12 +53,8 @@ def run(
     exclude: Iterable[str] = (),
     *,
     quiet: bool = False,
-    at_once: bool = False,
 ) -> Narration:
-    """One deploy, told line by line unless `quiet`; raises DeployError or StateMissing before anything is touched.
-
-    `at_once` changes all nodes together, and a node that fails stops no other.
-    """
+    """One deploy, told line by line unless `quiet`; raises DeployError or StateMissing before anything is touched."""
     from mxfleet.keys.ledger import signing_for
     from mxfleet.keys.needs import warnings_of
 
@@ -69,8 +65,6 @@ def run(
     command = [Path(sys.executable).with_name("pyinfra"), "-y", "--json", inventory.resolve(), "deploy.py"]
     for name in exclude:
         command += ["--exclude", name]
-    if at_once:
-        command += ["--data", "at_once=yes", "--fail-percent", "100"]
     process = subprocess.Popen(
         [str(word) for word in command],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,

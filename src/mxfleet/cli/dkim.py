@@ -156,6 +156,7 @@ def compromise(
     if not lost:
         raise StateError("which key? none was named", hint="mxfleet dkim status lists them")
     live = Live.of(fleet, inventory, ROOT)
+    live.urgent = True
     by = "mxfleet dkim compromise"
 
     def say(sentence: str) -> None:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from mxfleet.dns.providers.protocol import Provider
 from mxfleet.errors import DeployError, DnsError, StateMissing
 from mxfleet.fleet import Fleet
 from mxfleet.keys.facts import Issued, Minted
-from mxfleet.keys.ledger import Clock, Writer, wall_clock, writing
+from mxfleet.keys.ledger import Clock, Writer, read_state, wall_clock, writing
+from mxfleet.keys.lifecycle import WITHDRAWN
 from mxfleet.keys.renewal import ALGORITHM
 from mxfleet.keys.rotation import Call, Certify, Mint, Permitted, Wait
 from mxfleet.keys.sight import NodeSight, parse_node
@@ -29,7 +30,10 @@ PATIENCE = 30.0
 
 @dataclass(slots=True)
 class Live:
-    """The effects of tending on a real fleet."""
+    """The effects of tending on a real fleet.
+
+    `urgent`: where a deploy is refused, DKIM keys go to nodes without it.
+    """
 
     fleet: Fleet
     inventory: Path
@@ -38,7 +42,8 @@ class Live:
     providers: dict[str, Provider]
     clock: Clock = wall_clock
     deploys: bool = True
-    unreachable: dict[str, str] = field(default_factory=dict)
+    urgent: bool = False
+    seen: tuple[NodeSight, ...] = ()
 
     @classmethod
     def of(cls, fleet: Fleet, inventory: Path, root: Path, *, deploys: bool = True) -> "Live":
@@ -51,9 +56,8 @@ class Live:
 
     def nodes(self) -> tuple[NodeSight, ...]:
         """All nodes at once."""
-        seen = look_at_nodes(self.fleet)
-        self.unreachable = {node.node: node.problem for node in seen if node.problem}
-        return seen
+        self.seen = look_at_nodes(self.fleet)
+        return self.seen
 
     def dissent(self, state: State) -> dict[str, tuple[str, ...]]:
         """Every address of every authoritative server."""
@@ -87,27 +91,51 @@ class Live:
             raise TypeError("records are written on the strength of the ledger on disk")
         return publish_keys(self.fleet, book, self.providers)
 
-    def deploy(self, nodes: Sequence[str], *, at_once: bool = False) -> str:
-        """A deploy without the nodes that cannot be reached; refused where it would change more than keys."""
+    def deploy(self, nodes: Sequence[str]) -> str:
+        """A deploy without the nodes that cannot be reached; refused where it would change more than keys.
+
+        Where it is refused, keys that are in other hands are taken from nodes all the same.
+        """
         if not self.deploys:
             return f"{', '.join(nodes)}: not what the ledger says; next: mxfleet deploy"
         from mxfleet.cli.deploy import run
-        from mxfleet.cli.drift import compare, included
 
+        away = [node.node for node in self.seen if node.problem]
         try:
-            found = compare(self.fleet, included(self.fleet, self.unreachable))
-            if others := [(name, d) for name, items in found.items() for d in items if not d.keys]:
-                name, other = others[0]
-                more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-                return (
-                    f"{name} differs in more than keys ({other}{more}); next: mxfleet drift, mxfleet deploy"
-                )
-            if not any(found.values()):
-                return f"{', '.join(nodes)}: nothing differs, and yet not what the ledger says; {AGAIN}"
-            narration = run(self.fleet, self.inventory, self.unreachable, quiet=True, at_once=at_once)
+            if hindrance := self._hindrance(nodes, away):
+                return self._keys_alone(nodes, hindrance)
+            narration = run(self.fleet, self.inventory, away, quiet=True)
             return narration.error().message if narration.failed else ""
         except (DeployError, StateMissing) as error:
-            return error.message
+            return self._keys_alone(nodes, error.message)
+
+    def switch(self, nodes: Sequence[NodeSight]) -> str:
+        """These nodes' DKIM keys, at once and alone; a sentence where it could not be done."""
+        from mxfleet.cli.switching import switch
+
+        return switch(self.fleet, self.vault, self.root, nodes)
+
+    def _hindrance(self, nodes: Sequence[str], away: Sequence[str]) -> str:
+        """Why no deploy for the sake of keys may be made; raises as `compare` does."""
+        from mxfleet.cli.drift import compare, included
+
+        found = compare(self.fleet, included(self.fleet, away))
+        if others := [(name, d) for name, items in found.items() for d in items if not d.keys]:
+            name, other = others[0]
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            return f"{name} differs in more than keys ({other}{more}); next: mxfleet drift, mxfleet deploy"
+        if not any(found.values()):
+            return f"{', '.join(nodes)}: nothing differs, and yet not what the ledger says; {AGAIN}"
+        return ""
+
+    def _keys_alone(self, nodes: Sequence[str], hindrance: str) -> str:
+        """What can be done in spite of it: for nodes that have withdrawn keys, and where it is urgent for all of these."""
+        state = read_state(self.root / self.fleet.state_directory)
+        lost = [key for key in state.dkim() if key.state in WITHDRAWN]
+        late = [node for node in self.seen if node.node in nodes and not node.problem]
+        switched = [node for node in late if self.urgent or any(node.holds(key) for key in lost)]
+        problem = self.switch(switched) if switched else ""
+        return problem or ("" if self.urgent and switched else hindrance)
 
 
 def look_at_nodes(fleet: Fleet) -> tuple[NodeSight, ...]:

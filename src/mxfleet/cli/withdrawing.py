@@ -76,8 +76,8 @@ def _switch(live: Live, done: Withdrawn) -> None:
     begun = time.monotonic()
     seen: Sequence[NodeSight] = live.nodes()
     for _ in range(ATTEMPTS):
-        reachable = [node.node for node in seen if not node.problem]
-        problem = live.deploy(reachable, at_once=True) if reachable else ""
+        reachable = [node for node in seen if not node.problem]
+        problem = live.switch(reachable) if reachable else ""
         seen = live.nodes()
         if not problem:
             break

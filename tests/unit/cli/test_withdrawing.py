@@ -60,7 +60,8 @@ class Stand:
     def bring_up_to_date(self) -> None:
         signers = {(k.owner, k.label): k.spki for k in self.state.signers()}
         called = {(k.owner, k.label): k.spki for k in self.state.called()}
-        self.node = NodeSight("mx1", signers | called, signers, clock())
+        chains = {c.name: (c.fingerprint, c.spki) for c in self.state.certificates}
+        self.node = NodeSight("mx1", signers | called, signers, clock(), chains=chains)
 
 
 def clock() -> datetime:
@@ -83,12 +84,15 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
         def dissent(self, state: State) -> dict[str, tuple[str, ...]]:
             return {key.id: ("ns2 lags",) if made.stale else () for key in state.dkim()}
 
-        def deploy(self, nodes: Sequence[str], *, at_once: bool = False) -> str:
+        def switch(self, nodes: Sequence[NodeSight]) -> str:
             made.switches += 1
             if made.deaf:
-                return "mx1 cannot be reached"
+                return "mx1: held by somebody, who deploys this node"
             made.bring_up_to_date()
             return ""
+
+        def deploy(self, nodes: Sequence[str]) -> str:
+            raise AssertionError("a lost key waits for no deploy")
 
     def live(*_: object, **__: object) -> Live:
         return Standing(FLEET, INVENTORY, tmp_path, Vault.of(FLEET, tmp_path), {}, clock=clock)
