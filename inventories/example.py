@@ -70,6 +70,9 @@ FLEET = Fleet(
         Zone(name="example.org", provider=_DNS),
         Zone(name="example.net", provider=_DNS),
         Zone(name="example.com", provider=_DNS),
+        # The /48 was delegated to us: its PTR are written like all records. The IPv4 network is our provider's:
+        # `mxfleet dns plan` lists its PTR as advice, for him to set.
+        Zone(name="5.2.0.0.8.b.d.0.1.0.0.2.ip6.arpa", provider=_DNS),
     ),
     acme=Acme(
         directory="https://acme-v02.api.letsencrypt.org/directory",

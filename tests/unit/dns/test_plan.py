@@ -158,6 +158,15 @@ def test_records_of_zones_that_are_not_ours_are_advice() -> None:
     assert "In zones that are not ours; whoever runs them should have:" in plan_text(plan)
 
 
+def test_names_of_addresses_are_records_where_the_reverse_zone_is_ours() -> None:
+    plan = plan_of(EXAMPLE, state_of(), {})
+    [reverse] = [zone for zone in plan.zones if zone.zone.endswith(".ip6.arpa")]
+    assert {str(change.after).partition(" PTR ")[2] for change in reverse.changes} == {
+        "mx1.example.org.", "mx2.example.org.", "mx.example.org.",
+    }  # fmt: skip
+    assert not [item for item in plan.advice if item.record.name.endswith(".ip6.arpa")]
+
+
 def test_in_an_rrset_with_foreign_values_ours_takes_their_ttl_and_keeps_it() -> None:
     observed = observed_as_wanted()
     shared = [
