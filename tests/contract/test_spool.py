@@ -321,6 +321,31 @@ async def test_reroute_sends_it_elsewhere_at_once_and_back(spool: Spool) -> None
     assert [x.hop for x in await take(spool, now=301.0)] == [""]
 
 
+async def test_what_is_re_routed_while_it_is_leased_follows_as_soon_as_the_lease_ends(spool: Spool) -> None:
+    for trace in ("t1", "t2", "t3"):
+        await put(spool, trace)
+    first, second, third = await take(spool)
+    assert await spool.reroute(210.0, Selection(trace="t1"), "192.0.2.1:25") == Changed(1, 1)
+    assert await spool.reroute(210.0, Selection(trace="t2"), "192.0.2.1:25") == Changed(1, 1)
+    await spool.record(first, all_of(first, "waiting", "451"), 5000.0)
+    await spool.put_back(second, 5000.0)
+    await spool.put_back(third, 5000.0)
+    assert [(x.message.envelope.trace, x.hop) for x in await take(spool, now=211.0)] == [
+        ("t1", "192.0.2.1:25"),
+        ("t2", "192.0.2.1:25"),
+    ]
+
+
+async def test_what_is_re_routed_goes_before_all_others_of_a_domain_to_avoid(spool: Spool) -> None:
+    for number in range(30):
+        await put(spool, f"t{number}", "u@slow.test")
+    await put(spool, "other", "u@other.test")
+    await spool.reroute(200.0, Selection(trace="t29"), "192.0.2.1:25")
+    found = await take(spool, limit=1, avoid={"slow.test"})
+    assert [x.message.envelope.trace for x in found] == ["t29"]
+    assert [x.domain for x in await take(spool, avoid={"slow.test"})] == ["other.test"]
+
+
 async def test_expire_leaves_one_last_try(spool: Spool) -> None:
     await put(spool, "t1")
     (lease,) = await take(spool)

@@ -86,9 +86,10 @@ class Dispatcher:
         return min((pause for pause in pauses if pause > 0), default=0.0)
 
     def retry(self) -> None:
-        """An operator has what waits tried at once: no destination is left alone any longer."""
+        """An operator has changed what is to be done: what only waits is read anew, no destination is left alone."""
         for site in self._sites.values():
             site.window.forget()
+            self._send_away(site, anew=True)
 
     def add(self, lease: Lease) -> None:
         """Take over a lease."""
@@ -132,7 +133,7 @@ class Dispatcher:
             self._domains.pop(waiting.lease.domain, None)
             self._domains[waiting.lease.domain] = key
         if site.is_closed(time.monotonic()):  # back it goes, and costs nobody a slot
-            self._desk.run(self._put_back(waiting.lease, site))
+            self._desk.run(self._put_back(waiting.lease, self._wait(waiting.lease, site)))
             return
         if not site.turns:
             self._ready.append(site)
@@ -238,16 +239,21 @@ class Dispatcher:
         self._begin()
         self._changed()
 
-    def _send_away(self, site: Site) -> None:
+    def _send_away(self, site: Site, *, anew: bool = False) -> None:
         for waiting in list(site.turns):
             site.turns.remove(waiting.lease.delivery)
-            self._desk.run(self._put_back(waiting.lease, site))
+            seconds = 0.0 if anew else self._wait(waiting.lease, site)
+            self._desk.run(self._put_back(waiting.lease, seconds))
 
-    async def _put_back(self, lease: Lease, site: Site) -> None:
-        """End a lease without an attempt; it is due when its destination may be tried, which `avoid` sees to."""
+    def _wait(self, lease: Lease, site: Site) -> float:
+        """Seconds for which nobody looks at it again: those of its destination, which else `avoid` sees to."""
         seconds = site.window.pause(time.monotonic())
         if not seconds and (lease.hop or self._domains.get(lease.domain) != site.key):
-            seconds = HANGING
+            return HANGING
+        return seconds
+
+    async def _put_back(self, lease: Lease, seconds: float) -> None:
+        """End a lease without an attempt."""
         with contextlib.suppress(SpoolError):
             await self._desk.spool.put_back(lease, time.time() + seconds)
         self._forget(lease)

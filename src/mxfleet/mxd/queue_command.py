@@ -144,7 +144,7 @@ def _when(item: QueueItem) -> str:
         return "now"
     if item.held or item.due is None:
         return "held"
-    return time.strftime("%F %T", time.localtime(item.due))
+    return time.strftime("%F %T", time.localtime(item.due)) if item.due else "at once"
 
 
 def summary_text(summary: QueueSummary, now: float) -> str:

@@ -140,6 +140,19 @@ async def test_a_hop_of_its_own_is_avoided_by_nobody_and_so_waits_a_while(run: R
     assert run.spool.back[BEGIN] > time.time() + HANGING / 2
 
 
+async def test_what_only_waits_is_read_anew_when_the_operator_has_changed_something(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "SLOW", 3600.0)
+    for number in range(2 * BEGIN):
+        run.dispatcher.add(lease(number, HOP if number % 2 else ""))
+    await run.until(lambda: len(run.host.asked) == BEGIN)
+    run.dispatcher.retry()
+    await run.until(lambda: len(run.spool.back) == BEGIN)
+    assert max(run.spool.back.values()) <= time.time()
+    assert len(run.dispatcher.leases) == BEGIN
+
+
 @pytest.mark.parametrize("error", [SpoolError("the body cannot be read"), RuntimeError("oops")])
 async def test_what_cannot_be_tried_waits_as_others_do_and_ends_as_they_do(
     run: Run, error: Exception

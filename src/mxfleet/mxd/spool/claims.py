@@ -32,7 +32,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class _Choice:
-    """Candidates that fit a wish, in the order in which they are offered."""
+    """Candidates that fit a wish, in the order in which they are offered; none of a domain to avoid is."""
 
     def __init__(self, wish: Wish) -> None:
         self._wish = wish
@@ -48,7 +48,7 @@ class _Choice:
         for delivery, domain, sender in rows:
             if self.full:
                 return
-            if domain in wish.avoid or sender in wish.spare or self._taken[domain] >= wish.each:
+            if sender in wish.spare or self._taken[domain] >= wish.each:
                 continue
             if delivery not in self.found:
                 self._taken[domain] += 1
@@ -75,10 +75,14 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
 
 
 def _oldest(connection: sqlite3.Connection, wish: Wish, rows: int) -> tuple[int, list[tuple[int, str, str]]]:
-    """How many there are among so many of the oldest, and which of them fit; `held` is asked only of those."""
+    """How many there are among so many of the oldest, and which of them fit; `held` is asked only of those.
+
+    What the operator has re-routed does not go where the rest of its domain goes.
+    """
     seen, fitting = connection.execute(
         "SELECT count(*), json_group_array(json_array(id, domain, sender)) FILTER ("
-        "WHERE domain NOT IN (SELECT value FROM json_each(?)) AND sender NOT IN (SELECT value FROM json_each(?))"
+        "WHERE (domain NOT IN (SELECT value FROM json_each(?)) OR (SELECT hop FROM delivery WHERE id = oldest.id) <> '')"
+        " AND sender NOT IN (SELECT value FROM json_each(?))"
         " AND (SELECT held FROM delivery WHERE id = oldest.id) = 0)"
         " FROM (SELECT id, domain, sender FROM delivery WHERE due <= ? ORDER BY due LIMIT ?) AS oldest",
         (as_json(wish.avoid), as_json(wish.spare), wish.now, rows),

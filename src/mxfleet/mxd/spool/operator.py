@@ -59,8 +59,8 @@ def let_go(connection: sqlite3.Connection, now: float, selection: Selection) -> 
 
 
 def reroute(connection: sqlite3.Connection, now: float, selection: Selection, hop: str) -> Changed:
-    """To another next hop, at once where it waits."""
-    change = "hop = :hop, due = CASE WHEN owner IS NULL AND held = 0 THEN :now ELSE due END"
+    """To another next hop, before all that is due where it waits; what is leased follows when its lease ends."""
+    change = "hop = :hop, due = CASE WHEN owner IS NULL AND held = 0 THEN 0 ELSE due END"
     return _update(connection, change, "hop <> :hop", now, selection, hop)
 
 

@@ -87,7 +87,7 @@ class Spool(Protocol):
     ) -> asyncio.Future[tuple[Candidate, ...]]:
         """Up to `limit` deliveries that are due, oldest first, without a claim: it holds nobody up.
 
-        None for the domains in `avoid` or by the senders in `spare`, no more than `each` for any other domain; one
+        None for the domains in `avoid` (but what is re-routed) or by the senders in `spare`, no more than `each` for any other domain; one
         with a long queue hides nobody's. It may find fewer than there are: a caller asks again.
         """
 
@@ -124,12 +124,12 @@ class Spool(Protocol):
     ) -> asyncio.Future[bool]:
         """Write down an attempt; False, and nothing done, if the lease was lost.
 
-        What has no waiting recipient left is deleted, body and all; the rest is due again at `due`, or held if the
-        operator said so meanwhile. `warned` keeps in mind that the notice told of a delay.
+        What has no waiting recipient left is deleted, body and all; the rest is due again at `due`, or held, or at
+        once where it was re-routed, if the operator said so meanwhile. `warned` keeps in mind that the notice told of a delay.
         """
 
     def put_back(self, lease: Lease, due: float) -> asyncio.Future[bool]:
-        """End a lease without an attempt; False if it was lost."""
+        """End a lease without an attempt; due at `due` unless held or re-routed meanwhile; False if it was lost."""
 
     def release(self, owner: str, now: float) -> asyncio.Future[int]:
         """Give up all leases of an owner that died or ends; they are due at once."""
@@ -147,7 +147,10 @@ class Spool(Protocol):
         """Forget deliveries, and messages that have none left; nobody is told. What is leased is left alone."""
 
     def reroute(self, now: float, selection: Selection, hop: str) -> asyncio.Future[Changed]:
-        """Send deliveries to `hop` (host:port; empty: by their route again), at once where they wait."""
+        """Send deliveries to `hop` (host:port; empty: by their route again), before all others where they wait.
+
+        What is leased is due at once when its lease ends without an end of its own.
+        """
 
     def expire(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
         """Give deliveries one last try now, after which they fail."""

@@ -10,7 +10,8 @@ from mxfleet.errors import SpoolError
 from mxfleet.mxd.spool.protocol import Lease, Staged
 from mxfleet.mxd.spool.schema import CHUNKS
 
-DUE = "due = CASE held WHEN 1 THEN NULL ELSE ? END"  # what the operator holds waits for him
+# What the operator holds waits for him; what he has re-routed meanwhile (the first parameter is the old hop) goes first.
+DUE = "due = CASE WHEN held THEN NULL WHEN hop <> ? THEN 0 ELSE ? END"
 
 
 def stage(connection: sqlite3.Connection, staged: Staged | None, chunk: bytes, now: float) -> Staged:
@@ -66,7 +67,7 @@ def put_back(connection: sqlite3.Connection, lease: Lease, due: float) -> bool:
     """End one lease without an attempt."""
     cursor = connection.execute(
         f"UPDATE delivery SET {DUE}, owner = NULL WHERE id = ? AND token = ? AND owner IS NOT NULL",  # noqa: S608 - words of our own
-        (due, lease.delivery, lease.token),
+        (lease.hop, due, lease.delivery, lease.token),
     )
     return cursor.rowcount == 1
 
@@ -74,6 +75,6 @@ def put_back(connection: sqlite3.Connection, lease: Lease, due: float) -> bool:
 def release(connection: sqlite3.Connection, owner: str, now: float) -> int:
     """End all leases of an owner; the tokens grow, so that a straggler cannot record."""
     return connection.execute(
-        f"UPDATE delivery SET {DUE}, token = token + 1, owner = NULL WHERE owner = ?",  # noqa: S608 - words of our own
+        "UPDATE delivery SET due = CASE WHEN held THEN NULL ELSE ? END, token = token + 1, owner = NULL WHERE owner = ?",
         (now, owner),
     ).rowcount

@@ -72,7 +72,7 @@ def _keep(connection: sqlite3.Connection, record: Record) -> None:
     connection.execute(
         f"UPDATE delivery SET {DUE}, attempts = attempts + 1, owner = NULL, reply = ?, warned = warned | ?"  # noqa: S608 - words of our own
         " WHERE id = ?",
-        (record.due, reply, record.warned, delivery),
+        (record.lease.hop, record.due, reply, record.warned, delivery),
     )
     for result in record.results:
         connection.execute(
