@@ -192,3 +192,25 @@ def test_a_long_queue_begins_with_few_connections_after_a_restart(
     sink.wait(lambda: sink.connections == BEGIN)
     assert sink.connections == BEGIN  # as many as to a host that nothing is known of; more when it answers
     service.stop(service.KILL)
+
+
+def test_after_a_crash_only_what_was_sent_up_to_the_final_dot_may_arrive_twice(
+    service: Any, make_sink: Callable[..., Any]
+) -> None:
+    silent, hanging = make_sink(), make_sink()
+    silent.mute = hanging.hang = True
+    route = service.settings["domain"][0]["route"]
+    other = {"name": "shop.test", "recipients": ["bob"], "route": {**route, "port": hanging.port}}
+    service.settings["domain"].append(other)
+    route["port"] = silent.port
+    service.start()
+    send(service, 1)
+    send(service, 1, "bob@shop.test")
+    silent.wait(lambda: len(silent.messages) == 1)
+    hanging.wait(lambda: hanging.connections == 1)
+    service.stop(service.KILL)
+    service.start()
+    told = {line["domain"]: line.get("doubtful", False) for line in service.log("interrupted")}
+    assert told == {"corp.test": True, "shop.test": False}
+    assert "mxd_doubtful_total 1.0" in service.get("/metrics", decode=False)[1]
+    service.stop(service.KILL)

@@ -87,9 +87,8 @@ def sentence(fields: Fields) -> str:
             return "the exchange was stopped before the answer to the whole message came: it may arrive twice"
         case "interrupted":
             to = ", ".join(f"<{recipient}>" for recipient in fields.get("recipients", ()))
-            return (
-                f"the node went down while it was being sent to {to}: it is sent again, and may arrive twice"
-            )
+            twice = ", and may arrive twice" if fields.get("doubtful") else ""
+            return f"the node went down while it was being sent to {to}: it is sent again{twice}"
         case event:
             left_out = ("event", "trace", "time", "level", "process")
             rest = {name: value for name, value in fields.items() if name not in left_out}

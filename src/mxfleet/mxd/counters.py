@@ -33,7 +33,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "delivered": "Recipients delivered",
     "deferred": "Recipients deferred, each time",
     "failed": "Recipients failed for good",
-    "doubtful": "Recipients whose final dot was never answered, or who were tried when the node went down: may get it twice",
+    "doubtful": "Recipients whose final dot was never answered, the node went down included: may get it twice",
     "bounces": "Delivery status notifications written",
     "process_restarts": "Processes of the service that died and were started again",
 }

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
+from pathlib import Path
 from typing import Final
 
 from mxfleet.errors import SpoolError
@@ -12,6 +13,7 @@ from mxfleet.mxd import policies
 from mxfleet.mxd.admin import Admin
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.dispatch import Dispatcher
+from mxfleet.mxd.final_dots import FinalDots
 from mxfleet.mxd.health import Health
 from mxfleet.mxd.resolver import Resolver, RoutingResolver
 from mxfleet.mxd.route import Router
@@ -87,14 +89,31 @@ class Courier:
             fresh.cancel()
 
     async def _take_up(self) -> None:
-        """What an earlier life had leased when it ended without a word: its answers were not seen (RFC 1047)."""
-        now = time.time()
+        """What an earlier life had leased when it ended without a word.
+
+        What was sent up to the final dot may arrive twice, for the answer was not seen (RFC 1047).
+        """
+        now, dots = time.time(), self._final_dots()
         for item in await self._spool.items(now, INTERRUPTED, Selection(owner=self._owner)):
-            self._desk.counters.add("doubtful", len(item.recipients))
+            doubtful = dots is None or dots.may_have_been_sent(item.delivery)
+            self._desk.counters.add("doubtful", len(item.recipients) if doubtful else 0)
             self._desk.log.warning(
-                "interrupted", trace=item.trace, domain=item.domain, recipients=list(item.recipients)
+                "interrupted",
+                trace=item.trace,
+                domain=item.domain,
+                recipients=list(item.recipients),
+                **({"doubtful": True} if doubtful else {}),
             )
         await self._spool.release(self._owner, now)
+
+    def _final_dots(self) -> FinalDots | None:
+        """Kept from now on; without them whatever is interrupted counts as sent."""
+        path = Path(self._desk.settings.paths.runtime) / "final-dots"
+        try:
+            self._desk.final_dots = FinalDots(path)
+        except OSError as error:
+            self._desk.log.error("cannot keep in mind what was sent", exception=error)
+        return self._desk.final_dots
 
     def _woken(self) -> None:
         """New mail: looked for at once, or a moment later together with what comes meanwhile."""

@@ -48,7 +48,8 @@ class Deliverer:
             return same_for_all([Mailbox(address, "") for address in addresses], BAD_ADDRESS)
         place = place or await self._router.place(first.domain, first.hop)
         message = first.message if place.ours else _going_on(first.message)
-        return await self._try(place, Letter(message, recipients), [lease.domain for lease in leases])
+        letter = Letter(message, recipients, tuple(lease.delivery for lease in leases))
+        return await self._try(place, letter, [lease.domain for lease in leases])
 
     async def probe(self, mailbox: Mailbox) -> RecipientResult:
         """Ask the next hop of a domain of ours whether it takes mail for a mailbox; nothing is sent. As `attempt`."""

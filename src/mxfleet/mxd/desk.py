@@ -16,6 +16,7 @@ from mxfleet.mxd.configuration import Configuration
 from mxfleet.mxd.counters import Row
 from mxfleet.mxd.evidence import Gatherer
 from mxfleet.mxd.fields import Author
+from mxfleet.mxd.final_dots import FinalDots
 from mxfleet.mxd.greylist_store import Greylist
 from mxfleet.mxd.memory import Memory
 from mxfleet.mxd.observe import Log
@@ -69,6 +70,7 @@ class Desk:
         self.rspamd = self._rspamd()
         self.greylist = self._greylist()
         self.call_ahead: CallAhead | None = None  # a worker's; see AskingAhead
+        self.final_dots: FinalDots | None = None  # the courier's
         self.closing = False
         self.committed_at = float("-inf")  # monotonic time of the last commit that was seen to succeed
         self._tasks: set[asyncio.Task[None]] = set()

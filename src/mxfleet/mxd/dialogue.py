@@ -54,10 +54,11 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """What is to be sent: one message to some recipients; a `probe` only asks about them."""
+    """What is to be sent: one message to some recipients, for some deliveries; a `probe` only asks about them."""
 
     message: StoredMessage
     recipients: tuple[Mailbox, ...]
+    deliveries: tuple[int, ...] = ()
     probe: bool = False
 
     @property
@@ -160,8 +161,8 @@ class Dialogue:
         try:
             found = await self._speak(connection, hop, rule, letter)
         except BaseException:
-            if connection.engine.expects == "message":
-                self._desk.counters.add("doubtful", len(letter.recipients))
+            if doubtful := connection.engine.in_doubt:
+                self._desk.counters.add("doubtful", doubtful)
                 self._desk.log.warning("abandoned behind the final dot", trace=letter.trace)
             connection.abort()
             raise
@@ -196,7 +197,7 @@ class Dialogue:
                 case Ready():
                     connection.engine.send(letter.transaction)
                 case BodyWanted():
-                    await self._send(connection, letter.message)
+                    await self._send(connection, letter)
                 case Outcome(results):
                     return Attempt(results, decided=not _undecided(results))
                 case Failed(stage, reply, remote):
@@ -208,11 +209,14 @@ class Dialogue:
                 case Closed():
                     return same_for_all(recipients, UNREACHABLE)
 
-    async def _send(self, connection: Connection, message: StoredMessage) -> None:
-        await connection.body(message.head + message.first, last=message.chunks <= 1)
+    async def _send(self, connection: Connection, letter: Letter) -> None:
+        message, piece = letter.message, letter.message.head + letter.message.first
         for number in range(1, message.chunks):
+            await connection.body(piece, last=False)
             piece = await self._desk.spool.chunk(message.number, number)
-            await connection.body(piece, last=number + 1 == message.chunks)
+        if self._desk.final_dots is not None:
+            self._desk.final_dots.sent(letter.deliveries)
+        await connection.body(piece, last=True)
 
 
 def same_for_all(

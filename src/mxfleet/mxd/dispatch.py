@@ -270,6 +270,8 @@ class Dispatcher:
 
     def _ended(self, site: Site, batch: list[Waiting]) -> None:
         self._free(site, batch[0].lease)
+        if self._desk.final_dots is not None:
+            self._desk.final_dots.over(waiting.lease.delivery for waiting in batch)
         for waiting in batch:
             self._tasks.pop(waiting.lease.delivery, None)
             self._forget(waiting.lease)

@@ -77,8 +77,12 @@ HOST = {"recipient": "c@b.test", "host": "mx.b.test", "attempt": 1, "reply": "25
             "for the policy is only being tried out"),
         ),
         (
-            {"event": "interrupted", "recipients": ["c@b.test"]},
+            {"event": "interrupted", "recipients": ["c@b.test"], "doubtful": True},
             "the node went down while it was being sent to <c@b.test>: it is sent again, and may arrive twice",
+        ),
+        (
+            {"event": "interrupted", "recipients": ["c@b.test"]},
+            "the node went down while it was being sent to <c@b.test>: it is sent again",
         ),
         (
             {"event": "abandoned behind the final dot"},

@@ -48,6 +48,11 @@ class Client(ClientEngine):
             return "handshake"
         return self._stage if self._awaiting or self._writer is not None else "idle"
 
+    @property
+    def in_doubt(self) -> int:
+        """For how many recipients the whole message was sent, final dot or LAST included, and no answer has come."""
+        return len(self._delivery.open) if self._delivery is not None and self._sent else 0
+
     def output(self) -> bytes:
         """The octets to send now; each is returned once."""
         data = b"".join(self._out)

@@ -45,6 +45,11 @@ class ClientEngine:
             return "body"
         return self._awaiting[0].stage if self._awaiting else "reset"
 
+    @property
+    def _sent(self) -> bool:
+        """Whether the message is under way to its end, and not answered."""
+        return any(step.stage == "message" for step in self._awaiting)
+
     def _read_replies(self) -> None:
         try:
             while not (self.closed or self._handshake) and (reply := self._parser.next_reply()) is not None:
@@ -204,8 +209,7 @@ class ClientEngine:
         if stage == "quit":
             reason = "quit"
         elif (delivery := self._delivery) is not None:
-            sent = any(step.stage == "message" for step in self._awaiting)
-            delivery.settle_all(stage, reply, remote=remote, doubtful=sent and not remote)
+            delivery.settle_all(stage, reply, remote=remote, doubtful=self._sent and not remote)
             self._events.append(Outcome(delivery.results))
         elif self._take_back_ready():
             self._events.append(Failed("mail", reply, remote))

@@ -130,6 +130,7 @@ def _item(connection: sqlite3.Connection, row: Sequence[object]) -> QueueItem:
             "held": bool(held),
             "hop": hop,
             "expires": expires or envelope.expires,
+            "delivery": delivery,
         },
         QueueItem,
     )

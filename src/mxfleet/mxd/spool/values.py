@@ -150,6 +150,7 @@ class QueueItem(msgspec.Struct, frozen=True, kw_only=True):
     held: bool = False
     hop: str = ""
     expires: float = 0.0
+    delivery: int = 0
 
 
 class Reason(msgspec.Struct, frozen=True):

@@ -89,10 +89,12 @@ def test_lost_behind_last_is_doubtful_even_while_an_earlier_chunk_has_no_answer(
         client.body(BIG)
         if last:
             client.end_body()
+        in_doubt = client.in_doubt
         client.receive(b"")
         outcome, closed = told(client)
         assert isinstance(outcome, Outcome)
         assert isinstance(closed, Closed)
+        assert in_doubt == (len(outcome.results) if last else 0)
         assert {r.doubtful for r in outcome.results} == {last}
 
 
