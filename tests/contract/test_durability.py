@@ -26,12 +26,12 @@ class Weak(sqlite3.Connection):
     def execute(self, sql, *rest):
         if os.environ.get("WEAK") == "synchronous":
             sql = sql.replace("synchronous = FULL", "synchronous = OFF").replace("synchronous = NORMAL", "synchronous = OFF")
-        if os.environ.get("CHECKPOINT"):
-            sql = sql.replace("wal_autocheckpoint = 4096", "wal_autocheckpoint = " + os.environ["CHECKPOINT"])
         return super().execute(sql, *rest)
 connect = sqlite3.connect
 sqlite3.connect = lambda *a, **k: connect(*a, **{**k, "factory": Weak})
 sys.argv = sys.argv[1:]
+from mxfleet.mxd.spool import log
+log.SHARE = int(os.environ.get("CHECKPOINT") or log.SHARE)
 if sys.argv[0] == "mxd":
     from mxfleet.mxd.command import main
     sys.exit(main())
@@ -148,7 +148,7 @@ def write_and_kill(directory: Path, weak: str, messages: int) -> list[Call]:
     """What a writer did to its files until it had promised so many messages, checkpoints included."""
     path = directory / "spool"
     arguments = [spool_writer.__file__, str(path), "w"]
-    with under_strace(directory / "trace", arguments, WEAK=weak, CHECKPOINT="100") as process:
+    with under_strace(directory / "trace", arguments, WEAK=weak, CHECKPOINT="800000") as process:
         assert process.stdout
         for _ in range(messages):
             assert process.stdout.readline()

@@ -33,6 +33,7 @@ class Carrier(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._now = asyncio.get_running_loop().time
         self._local = ""
+        self._unsaid = b""  # replies on their way to the transport
         self._pumping = False
         self._finishing = False
         self._draining = False
@@ -134,12 +135,24 @@ class Carrier(asyncio.Protocol):
                 engine.shutdown()
         self._pumping = False
         if octets := engine.output():
-            self._transport.write(octets)
+            self._say(octets)
             progress = True
         if engine.closed:
+            self._speak()
             self._finish()
         elif progress:
             self._set_deadline()
+
+    def _say(self, octets: bytes) -> None:
+        """Send them with what others are told in this turn of the loop."""
+        if not self._unsaid:
+            self.desk.outbox.add(self._speak)
+        self._unsaid += octets
+
+    def _speak(self) -> None:
+        octets, self._unsaid = self._unsaid, b""
+        if octets:
+            self._transport.write(octets)
 
     def _finish(self) -> None:
         """Close so that the last reply arrives: a socket closed with octets unread would take it back."""
@@ -201,6 +214,7 @@ class Carrier(asyncio.Protocol):
         self.engine.accept()
         if self.engine.closed:  # it had sent more in the clear (RFC 3207 §4.2)
             return
+        self._speak()
         self._transport.write(self.engine.output())
         self._transport.pause_reading()
         self._upgrading = True

@@ -21,6 +21,7 @@ from mxfleet.mxd.greylist_store import Greylist
 from mxfleet.mxd.memory import Memory
 from mxfleet.mxd.observe import Log
 from mxfleet.mxd.outage import Outage
+from mxfleet.mxd.outbox import Outbox
 from mxfleet.mxd.resolver import Resolver
 from mxfleet.mxd.rspamd import Rspamd
 from mxfleet.mxd.rules import Rules
@@ -74,6 +75,7 @@ class Desk:
         self.closing = False
         self.committed_at = float("-inf")  # monotonic time of the last commit that was seen to succeed
         self._tasks: set[asyncio.Task[None]] = set()
+        self.outbox = Outbox()
 
     def take_in(self, configuration: Configuration) -> None:
         """Go on with other certificates and DKIM keys: what begins from now on uses them, what is under way does not."""

@@ -18,7 +18,7 @@ from mxfleet.mxd.session import Session
 
 TOO_MANY: Final = Reply(421, "4.7.0", "Too many connections, try again later")
 SWITCH_INTERVAL: Final = (
-    0.00005  # seconds: the committer must not wait 5 ms for the interpreter lock, each time
+    0.00005  # seconds: who has waited for the disk must not wait 5 ms for the interpreter lock too
 )
 COLLECT: Final = (10_000, 20, 20)  # few cycles are made here; looking for them took 4 % of the time
 LINGERING: Final = 200  # clients that may wait for their refusal

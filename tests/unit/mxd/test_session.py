@@ -120,6 +120,7 @@ class Bench:
         assert self.said().startswith("220 mx.corp.test")
 
     def said(self) -> str:
+        self.desk.outbox.empty()
         written, self.transport.written = self.transport.written, b""
         return written.decode()
 

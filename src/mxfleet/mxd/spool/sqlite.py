@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mxfleet.mxd.spool import claims, looking, operator, queries
-from mxfleet.mxd.spool.committer import Committer, translate
+from mxfleet.mxd.spool.committer import Committer
 from mxfleet.mxd.spool.inserts import accepted
 from mxfleet.mxd.spool.protocol import (
     Candidate,
@@ -27,6 +27,7 @@ from mxfleet.mxd.spool.protocol import (
 )
 from mxfleet.mxd.spool.results import Record
 from mxfleet.mxd.spool.schema import connect, connect_reader, create
+from mxfleet.mxd.spool.work import translate
 
 Value = TypeVar("Value")
 
@@ -47,7 +48,7 @@ def prepare(path: Path) -> None:
 class SqliteSpool:
     """Implements `protocol.Spool`; to be made inside a running loop, after any fork.
 
-    `committed` is called in the committer's thread after each commit that accepted mail, to wake the courier.
+    `committed` is called, in whatever thread, after each durable commit that accepted mail, to wake the courier.
     """
 
     def __init__(self, path: Path, committed: Callable[[], None] = _nobody) -> None:
@@ -79,7 +80,7 @@ class SqliteSpool:
 
     def sweep(self, before: float) -> asyncio.Future[int]:
         """See Spool."""
-        return self._committer.submit(lambda c: queries.sweep(c, before), durable=False)
+        return self._committer.submit(lambda c: queries.sweep(c, before), durable=False, slow=True)
 
     def due(
         self,
@@ -113,7 +114,9 @@ class SqliteSpool:
         """See Spool."""
         wish = claims.Wish(now, limit, frozenset(avoid), each)
         return self._committer.submit(
-            lambda c: claims.lease(c, owner, now, now + seconds, claims.due(c, wish)), durable=False
+            lambda c: claims.lease(c, owner, now, now + seconds, claims.due(c, wish)),
+            durable=False,
+            slow=True,
         )
 
     def chunk(self, message: int, number: int) -> asyncio.Future[bytes]:
@@ -143,31 +146,31 @@ class SqliteSpool:
 
     def release(self, owner: str, now: float) -> asyncio.Future[int]:
         """See Spool."""
-        return self._committer.submit(lambda c: queries.release(c, owner, now))
+        return self._committer.submit(lambda c: queries.release(c, owner, now), slow=True)
 
     def requeue(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
         """See Spool."""
-        return self._committer.submit(lambda c: operator.requeue(c, now, selection))
+        return self._committer.submit(lambda c: operator.requeue(c, now, selection), slow=True)
 
     def hold(self, selection: Selection) -> asyncio.Future[Changed]:
         """See Spool."""
-        return self._committer.submit(lambda c: operator.hold(c, selection))
+        return self._committer.submit(lambda c: operator.hold(c, selection), slow=True)
 
     def let_go(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
         """See Spool."""
-        return self._committer.submit(lambda c: operator.let_go(c, now, selection))
+        return self._committer.submit(lambda c: operator.let_go(c, now, selection), slow=True)
 
     def delete(self, selection: Selection) -> asyncio.Future[Changed]:
         """See Spool."""
-        return self._committer.submit(lambda c: operator.delete(c, selection))
+        return self._committer.submit(lambda c: operator.delete(c, selection), slow=True)
 
     def reroute(self, now: float, selection: Selection, hop: str) -> asyncio.Future[Changed]:
         """See Spool."""
-        return self._committer.submit(lambda c: operator.reroute(c, now, selection, hop))
+        return self._committer.submit(lambda c: operator.reroute(c, now, selection, hop), slow=True)
 
     def expire(self, now: float, selection: Selection) -> asyncio.Future[Changed]:
         """See Spool."""
-        return self._committer.submit(lambda c: operator.expire(c, now, selection))
+        return self._committer.submit(lambda c: operator.expire(c, now, selection), slow=True)
 
     def next_due(self, avoid: Collection[str] = ()) -> asyncio.Future[float | None]:
         """See Spool."""
