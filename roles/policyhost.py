@@ -13,4 +13,6 @@ def configure(turn: Turn) -> None:
 
 def activate(turn: Turn) -> None:
     """A reload takes in settings and certificates without interrupting anybody; a changed sandbox costs a restart."""
-    operations.units_run_them(name=f"{turn}, policyhost: nginx serves it", turn=turn, role="policyhost")
+    operations.units_run_them(
+        name=f"{turn}, policyhost: nginx serves it, if there is one", turn=turn, role="policyhost"
+    )

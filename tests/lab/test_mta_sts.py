@@ -101,3 +101,28 @@ def test_a_policy_is_announced_only_once_every_host_serves_it_and_the_peer_goes_
     assert applied.returncode == 0, applied.stdout + applied.stderr
     lab.until("the secondary has the new id", lambda: policy_id(fleet) in announced(lab))
     delivered(lab)
+
+
+SHOWS_ANOTHER = """
+set -e
+cd /etc/mxfleet/tls/mta-sts.corp.test
+cp -a . /run/mxlab-saved
+cp -a ../mta-sts.shop.test/. .
+nginx -s reload
+sleep 1
+cp -a /run/mxlab-saved/. .
+rm -r /run/mxlab-saved
+"""
+
+
+def test_a_node_whose_nginx_shows_another_certificate_than_lies_there_is_named(lab: Lab) -> None:
+    """As after a renewal that it did not take in."""
+    node = lab.roll_order()[0]
+    lab.inside(node, SHOWS_ANOTHER)
+    try:
+        assert lab.mxfleet("drift").returncode == 0  # by its files all is well
+        told = json.loads(lab.mxfleet("tls", "status", "--json").stdout)
+    finally:
+        lab.inside(node, "systemctl reload nginx")
+    late = {row["name"]: row["late"] for row in told["certificates"] if row["late"]}
+    assert late == {"mta-sts.corp.test": [node]}

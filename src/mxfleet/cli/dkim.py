@@ -188,7 +188,8 @@ def _tend(fleet: "Fleet", inventory: Path, by: str, wait: float, *, json_output:
 
 def _waits(fleet: "Fleet", state: "State") -> dict[str, str]:
     """What keeps each key where it is, asked of nodes and name servers now."""
-    from mxfleet.cli.tending import look_at_nodes, waits_of
+    from mxfleet.cli.looking import look_at_nodes
+    from mxfleet.cli.tending import waits_of
     from mxfleet.dns.key_sights import dissent
     from mxfleet.keys.ledger import wall_clock
     from mxfleet.keys.needs import sending_domains
@@ -196,7 +197,7 @@ def _waits(fleet: "Fleet", state: "State") -> dict[str, str]:
     from mxfleet.keys.sight import Observation
 
     now = wall_clock()
-    seen = Observation(look_at_nodes(fleet), dissent(fleet, state))
+    seen = Observation(look_at_nodes(fleet, state), dissent(fleet, state))
     decision = permitted(state, seen, fleet.policy.keys, now, sending_domains(fleet))
     return waits_of(decision.waits, now)
 

@@ -3,12 +3,12 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mxfleet.cli.looking import look_at_nodes
 from mxfleet.dns.providers.protocol import Provider
 from mxfleet.errors import DeployError, DnsError, StateMissing
 from mxfleet.fleet import Fleet
@@ -17,12 +17,11 @@ from mxfleet.keys.ledger import Clock, Writer, read_state, wall_clock, writing
 from mxfleet.keys.lifecycle import WITHDRAWN
 from mxfleet.keys.renewal import ALGORITHM
 from mxfleet.keys.rotation import Call, Certify, Mint, Permitted, Wait
-from mxfleet.keys.sight import NodeSight, parse_node
+from mxfleet.keys.sight import NodeSight
 from mxfleet.keys.state import KeyView, State
 from mxfleet.keys.tending import Book, Tended, tend
 from mxfleet.keys.vault import Vault
 
-REPORT = "/opt/mxfleet/current/venv/bin/mxd signing"
 AGAIN = "next: systemctl restart mxd nginx, on one node after the other"
 PAUSE = 1.0
 PATIENCE = 30.0
@@ -56,7 +55,7 @@ class Live:
 
     def nodes(self) -> tuple[NodeSight, ...]:
         """All nodes at once."""
-        self.seen = look_at_nodes(self.fleet)
+        self.seen = look_at_nodes(self.fleet, read_state(self.root / self.fleet.state_directory))
         return self.seen
 
     def dissent(self, state: State) -> dict[str, tuple[str, ...]]:
@@ -136,20 +135,6 @@ class Live:
         switched = [node for node in late if self.urgent or any(node.holds(key) for key in lost)]
         problem = self.switch(switched) if switched else ""
         return problem or ("" if self.urgent and switched else hindrance)
-
-
-def look_at_nodes(fleet: Fleet) -> tuple[NodeSight, ...]:
-    """What every node has and signs with."""
-    from mxfleet.cli.status import ask_by_ssh
-
-    ask = ask_by_ssh(fleet)
-
-    def look(node: Any) -> NodeSight:  # noqa: ANN401  (mxfleet.fleet.Node)
-        output, problem = ask(node, REPORT)
-        return NodeSight(node.name, problem=problem) if problem else parse_node(node.name, output)
-
-    with ThreadPoolExecutor(max(1, len(fleet.nodes))) as pool:
-        return tuple(pool.map(look, fleet.nodes))
 
 
 def run_once(live: Live, by: str) -> Tended:

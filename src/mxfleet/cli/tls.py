@@ -107,7 +107,8 @@ def import_(
     else:
         following = "next: mxfleet deploy"
         if held:
-            following = f"it is served once its key {'has been in DNS long enough' if name in hosts.bound else 'is due'}; next: mxfleet tend"
+            turn = "has been in DNS long enough" if name in hosts.bound else "is due"
+            following = f"it is served once its key {turn}; next: mxfleet tend"
         print(f"imported the certificate for {name}, valid until {fact.not_after:%Y-%m-%d}; {following}")
     return 0
 
@@ -129,7 +130,7 @@ def status(
     fleet = load(fleet_file, os.environ, ROOT)
     state = read_state(ROOT / fleet.state_directory)
     lives = any(key.state is not KeyState.REMOVED for key in state.tls())
-    waits = _waits(fleet, state) if lives and not ledger_only else {}
+    waits, late = _look(fleet, state) if lives and not ledger_only else ({}, {})
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys((*certificate_names(fleet), *(key.owner for key in state.tls()))):
         fact = state.served(name)
@@ -140,9 +141,9 @@ def status(
             if k.state is not KeyState.REMOVED
         ]
         if fact or keys or name in certificate_names(fleet):
-            rows.append(
-                {"name": name, "issuer": fact.issuer if fact else None, "days_left": days, "keys": keys}
-            )
+            issuer = fact.issuer if fact else None
+            row: dict[str, Any] = {"name": name, "issuer": issuer, "days_left": days, "keys": keys}
+            rows.append(row | {"late": list(late.get(name, ()))})
     if json_output:
         print(json.dumps({"fleet": fleet.name, "certificates": rows}, indent=2))
         return 0
@@ -151,6 +152,10 @@ def status(
         print(f"{row['name']:<28} {life}")
         for key in row["keys"]:
             print(f"    {key['key']:<18} {key['state']:<10} {key['next']}".rstrip())
+        if row["late"]:
+            print(
+                f"    ! {', '.join(row['late'])}: another certificate is there, or is shown; next: mxfleet tend"
+            )
     return 0
 
 
@@ -187,19 +192,20 @@ def renew(
     return report.end(renew_with_next(live, tuple(name or ()), wait, report.say), live.clock())
 
 
-def _waits(fleet: "Fleet", state: "State") -> dict[str, str]:
-    """What keeps each key where it is, asked of nodes and name servers now."""
-    from mxfleet.cli.tending import look_at_nodes, waits_of
+def _look(fleet: "Fleet", state: "State") -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """What keeps each key where it is, and by host name the nodes that are behind, asked of nodes and name servers now."""
+    from mxfleet.cli.looking import look_at_nodes
+    from mxfleet.cli.tending import waits_of
     from mxfleet.dns.key_sights import dissent
     from mxfleet.keys.ledger import wall_clock
     from mxfleet.keys.needs import hosts_of
-    from mxfleet.keys.renewal import renewals
+    from mxfleet.keys.renewal import late_with, renewals
     from mxfleet.keys.sight import Observation
 
     now = wall_clock()
-    seen = Observation(look_at_nodes(fleet), dissent(fleet, state))
-    decision = renewals(state, seen, fleet.policy.keys, now, hosts_of(fleet))
-    return waits_of(decision.waits, now)
+    seen, hosts = Observation(look_at_nodes(fleet, state), dissent(fleet, state)), hosts_of(fleet)
+    decision = renewals(state, seen, fleet.policy.keys, now, hosts)
+    return waits_of(decision.waits, now), {name: late_with(name, state, seen, hosts) for name in hosts.nodes}
 
 
 def _read(path: Path) -> bytes:

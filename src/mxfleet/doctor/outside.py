@@ -17,10 +17,11 @@ IMPLICIT = (443, 465)
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """What a handshake gave: the leaf's SHA-256 fingerprint (hex) and the protocol version, e.g. `TLSv1.3`."""
+    """What a handshake gave: the leaf's SHA-256 fingerprint (hex), the protocol version, e.g. `TLSv1.3`, and the leaf (DER)."""
 
     fingerprint: str
     version: str
+    certificate: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def handshake(address: str, port: int, name: str | None, context: ssl.SSLContext
             _starttls(connection)
         with (context or trusting()).wrap_socket(connection, server_hostname=name) as secure:
             certificate = secure.getpeercert(binary_form=True) or b""
-            return Tls(hashlib.sha256(certificate).hexdigest(), secure.version() or "")
+            return Tls(hashlib.sha256(certificate).hexdigest(), secure.version() or "", certificate)
 
 
 def trusting(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:

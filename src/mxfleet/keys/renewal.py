@@ -65,17 +65,22 @@ def first_of(keys: tuple[KeyView, ...]) -> KeyView | None:
 
 def behind(state: State, seen: Observation, hosts: Hosts) -> tuple[str, ...]:
     """The nodes that answered and show, or have, another certificate than the ledger says."""
-    wanted = {fact.name: (fact.fingerprint, fact.spki) for fact in state.certificates}
+    late = {node for name in hosts.nodes for node in late_with(name, state, seen, hosts)}
+    return tuple(node.node for node in seen.nodes if node.node in late)
+
+
+def late_with(name: str, state: State, seen: Observation, hosts: Hosts) -> tuple[str, ...]:
+    """Those of one host name."""
+    served = state.served(name)
+    if served is None:
+        return ()
+    wanted = served.fingerprint, served.spki
     return tuple(
         node.node
         for node in seen.nodes
         if not node.problem
-        and any(
-            place.get(name, wanted[name]) != wanted[name] or name not in node.chains
-            for name, nodes in hosts.nodes.items()
-            if node.node in nodes and name in wanted
-            for place in (node.serving, node.chains)
-        )
+        and node.node in hosts.nodes.get(name, ())
+        and (node.chains.get(name) != wanted or node.serving.get(name, wanted) != wanted)
     )
 
 
