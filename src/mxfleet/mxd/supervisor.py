@@ -81,6 +81,10 @@ class Supervisor:
     def run(self) -> int:
         """Serve until SIGTERM; the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        runtime = Path(self._inheritance.configuration.settings.paths.runtime)
+        (runtime / "digest").unlink(
+            missing_ok=True
+        )  # what an earlier life had loaded says nothing of this one
         gc.collect()
         gc.freeze()  # what is here now stays: the children share it and never look for garbage in it
         for number in range(self._count):
@@ -89,7 +93,7 @@ class Supervisor:
             self._stop()
             return 1
         configuration = self._inheritance.configuration
-        write_digest(Path(configuration.settings.paths.runtime), configuration.digest)
+        write_digest(runtime, configuration.digest)
         notify(self._environment, "READY=1")
         self._log.info("serving", digest=configuration.digest, workers=self._count - 1)
         self._watch()
