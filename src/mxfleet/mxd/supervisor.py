@@ -82,9 +82,7 @@ class Supervisor:
         """Serve until SIGTERM; the exit code."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         runtime = Path(self._inheritance.configuration.settings.paths.runtime)
-        (runtime / "digest").unlink(
-            missing_ok=True
-        )  # what an earlier life had loaded says nothing of this one
+        (runtime / "digest").unlink(missing_ok=True)  # an earlier life's says nothing of this one
         gc.collect()
         gc.freeze()  # what is here now stays: the children share it and never look for garbage in it
         for number in range(self._count):
