@@ -55,6 +55,7 @@ class TlsWorld:
     private: dict[str, EllipticCurvePrivateKey] = field(default_factory=dict)
     effects: int = 0
     dies_at: int | None = None
+    telling: list[int] = field(default_factory=list)  # the effects of runs that did something
 
     def __post_init__(self) -> None:
         self._write(Opened(fleet="lab"))
@@ -170,10 +171,13 @@ class TlsWorld:
     # what happens meanwhile
 
     def tend(self) -> Tended | None:
+        before = self.effects
         try:
-            return tend(self, self, PERIODS, (), HOSTS)
+            tended = tend(self, self, PERIODS, (), HOSTS)
         except Died:
             return None
+        self.telling += range(before + 1, self.effects + 1) if tended.busy else ()
+        return tended
 
     def transfer(self) -> None:
         for number in range(1, len(self.servers)):

@@ -41,6 +41,7 @@ class World:
     sealed: dict[str, str] = field(default_factory=dict)
     effects: int = 0
     dies_at: int | None = None
+    telling: list[int] = field(default_factory=list)  # the effects of runs that did something
     minted: int = 0
 
     def __post_init__(self) -> None:
@@ -134,10 +135,13 @@ class World:
     # what happens meanwhile
 
     def tend(self) -> Tended | None:
+        before = self.effects
         try:
-            return tend(self, self, self.periods, self.domains)
+            tended = tend(self, self, self.periods, self.domains)
         except Died:
             return None
+        self.telling += range(before + 1, self.effects + 1) if tended.busy else ()
+        return tended
 
     def transfer(self) -> None:
         for number in range(1, len(self.servers)):
