@@ -64,12 +64,8 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
         choice.offer(fitting)
         if seen < rows or choice.full:
             return tuple(choice.found.values())
-    for domain in _domains(connection):
-        if choice.full:
-            break
-        if domain not in wish.avoid:
-            choice.offer(_of_domain(connection, domain, wish))
-    if wish.spare and not choice.full:
+    whole = _each_domain(connection, wish, choice)
+    if wish.spare and not whole and not choice.full:  # past all of a sender, which may be all that is due
         choice.offer(_past_senders(connection, wish, ahead))
     return tuple(choice.found.values())
 
@@ -90,6 +86,20 @@ def _oldest(connection: sqlite3.Connection, wish: Wish, rows: int) -> tuple[int,
     return seen, _candidates.decode(fitting)
 
 
+def _each_domain(connection: sqlite3.Connection, wish: Wish, choice: _Choice) -> bool:
+    """Offer the oldest of each domain; whether that was all there is in them."""
+    whole, most = True, min(wish.each, wish.limit)
+    for number, domain in enumerate(_domains(connection)):
+        if choice.full:
+            break
+        if domain not in wish.avoid:
+            oldest = _of_domain(connection, domain, wish.now, most)
+            choice.offer(oldest)
+            whole = whole and len(oldest) < most
+        whole = whole and number + 1 < MOST
+    return whole
+
+
 def _domains(connection: sqlite3.Connection) -> Iterator[str]:
     """No more of them than are wanted: each is a step through the index."""
     rows = connection.execute(DOMAINS, (MOST,))
@@ -97,11 +107,13 @@ def _domains(connection: sqlite3.Connection) -> Iterator[str]:
         yield domain
 
 
-def _of_domain(connection: sqlite3.Connection, domain: str, wish: Wish) -> list[tuple[int, str, str]]:
+def _of_domain(
+    connection: sqlite3.Connection, domain: str, now: float, most: int
+) -> list[tuple[int, str, str]]:
     return _rows(
         connection,
         "SELECT id, domain, sender FROM delivery WHERE domain = ? AND due <= ? AND held = 0 ORDER BY due LIMIT ?",
-        (domain, wish.now, min(wish.each, wish.limit)),
+        (domain, now, most),
     )
 
 
