@@ -17,6 +17,7 @@ BACKLOG: Final = 1024
 HANDSHAKE: Final = 30.0  # seconds
 PENDING: Final = 500  # TLS handshakes under way; beyond, clients are turned away without a word
 REST: Final = 0.2  # seconds to wait for descriptors or memory
+TOGETHER: Final = 8  # connections taken at one wake-up: a loop with much to do wakes up seldom
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 Sockets = Mapping[str, tuple[socket.socket, ...]]
@@ -74,7 +75,7 @@ def opened(addresses: Mapping[str, list[tuple[str, int]]]) -> Sockets:
 class Acceptor:
     """Accepts from one socket that other processes share.
 
-    One connection for each wake-up, unlike asyncio's own server, which would take the whole backlog and leave
+    A few connections for each wake-up, unlike asyncio's own server, which would take the whole backlog and leave
     the other processes without work; and without its listen(), which would shorten the backlog for all.
     """
 
@@ -110,13 +111,19 @@ class Acceptor:
             await asyncio.wait(self._tasks)
 
     def _accept(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError as error:
-            if error.errno in _EXHAUSTED:  # the client stays in the backlog; to ask again at once would spin
-                self._loop.remove_reader(self._listener.fileno())
-                self._again = self._loop.call_later(REST, self._listen)
-            return  # else another process was faster, or the client has gone
+        for _ in range(TOGETHER):
+            try:
+                connection, _ = self._listener.accept()
+            except OSError as error:
+                if (
+                    error.errno in _EXHAUSTED
+                ):  # the client stays in the backlog; to ask again at once would spin
+                    self._loop.remove_reader(self._listener.fileno())
+                    self._again = self._loop.call_later(REST, self._listen)
+                return  # else another process was faster, or the client has gone, or that was all
+            self._begin(connection)
+
+    def _begin(self, connection: socket.socket) -> None:
         if len(self._tasks) >= PENDING:
             connection.close()
             return
