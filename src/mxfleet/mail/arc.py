@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+import msgspec
+
 from mxfleet.errors import MailError
 from mxfleet.mail.dkim.bodies import BodyHashes, Canonicalization
 from mxfleet.mail.dkim.canonical import relaxed_header
@@ -39,8 +41,7 @@ _KEYS: Final = frozenset(kind.lower().encode("ascii") for kind in FIELDS)
 _INSTANCE = re.compile(r"[ \t]*i[ \t]*=[ \t]*([1-9][0-9]?)[ \t]*(?:;|\Z)")
 
 
-@dataclass(frozen=True, slots=True)
-class Arc:
+class Arc(msgspec.Struct, frozen=True):
     """The verdict on the chain; `sealers` are the domains that sealed, the first one first.
 
     `temporary` says that a key got no answer: a later attempt may end otherwise.

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from mxfleet.errors import MessageError
 
@@ -17,18 +18,16 @@ _METHOD = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)(?:/([0-9]+))?"
 _PROPERTY = re.compile(r"[A-Za-z0-9-]+\.[A-Za-z0-9_-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class MethodResult:
+class MethodResult(msgspec.Struct, frozen=True):
     """One method's result, both in lower case: `spf` and `pass`; properties as `smtp.mailfrom` → value."""
 
     method: str
     result: str
     reason: str = ""
-    properties: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticationResults:
+class AuthenticationResults(msgspec.Struct, frozen=True):
     """Who checked (the authserv-id), and what came out, in the order of the field."""
 
     authserv_id: str

@@ -5,8 +5,9 @@ A display name may be as odd as it likes; an address may not, and what two reade
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from mxfleet.errors import MessageError
 from mxfleet.mail.message import Headers
@@ -26,8 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _END: Final = ("special", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(msgspec.Struct, frozen=True):
     """One address of From: the local part as written, the domain canonical ("" for an address literal)."""
 
     local: str

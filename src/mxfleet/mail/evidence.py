@@ -1,7 +1,8 @@
 """All that is known about a message, as one value: what policy decides by and what the header tells."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from mxfleet.mail.arc import Arc
 from mxfleet.mail.authentication_results import AuthenticationResults, MethodResult
@@ -14,8 +15,7 @@ from mxfleet.mail.quoting import MAX_WORDS
 from mxfleet.mail.spf.result import Spf
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """Who delivered what in whose name; a check that was not made is None, or empty.
 
     `sender` is the reverse-path without brackets, "" for the null one.

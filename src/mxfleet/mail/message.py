@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from mxfleet.errors import MessageError
 
@@ -13,8 +12,7 @@ MAX_HEADER: Final = 262_144  # octets of the header section
 _NAME = re.compile(rb"[!-9;-~]+(?=[ \t]*:)")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One header field: its octets as they came, folded, with their CRLF."""
 
     raw: bytes

@@ -7,7 +7,7 @@ decides where answers come from: `drive` does it at once, mxd does the same with
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from mxfleet.errors import MailError
 
@@ -15,8 +15,7 @@ RecordType: TypeAlias = Literal["TXT", "A", "AAAA", "MX", "PTR", "TLSA"]
 Address: TypeAlias = IPv4Address | IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """Ask the DNS for the records of one type at one name (ASCII, no trailing dot)."""
 
     name: str

@@ -1,8 +1,9 @@
 """The Received-SPF field (RFC 7208 §9.1): a verdict of SPF as the next reader finds it."""
 
 import re
-from dataclasses import dataclass
 from typing import Final, get_args
+
+import msgspec
 
 from mxfleet.errors import MessageError
 from mxfleet.mail.questions import Address
@@ -14,8 +15,7 @@ _FIELD = re.compile(r"[ \t]*([A-Za-z]+)(?:[ \t]+\((?:[^()\\]|\\.)*\))?[ \t]*(.*)
 _PAIR = re.compile(r'[ \t]*([a-z0-9_-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*+"|[^\s;()"]+)[ \t]*(?:;|\Z)')
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedSpf:
+class ReceivedSpf(msgspec.Struct, frozen=True):
     """What a Received-SPF field says; names of pairs as in RFC 7208 §9.1."""
 
     result: str

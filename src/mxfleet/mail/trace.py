@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
+
+import msgspec
 
 from mxfleet.errors import MessageError
 from mxfleet.mail.address import Mailbox, ReversePath, path
@@ -15,8 +16,7 @@ from mxfleet.mail.smtp.events import TlsInfo
 _UNSAFE = re.compile(r'[^!-~]|[()<>;\\"]')
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """One hop (RFC 5321 §4.4): what the client said, where it was, who we are, when.
 
     `address` is the client's IP address as text; `reverse_name` its verified name, "" where there is none;

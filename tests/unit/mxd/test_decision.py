@@ -1,11 +1,11 @@
 """Each row: what was found, what the rules say, what becomes of the message."""
 
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from mxfleet.errors import SettingsError
 from mxfleet.mail.arc import Arc

@@ -4,9 +4,10 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, cast
+
+import msgspec
 
 from mxfleet.errors import MailError
 from mxfleet.mail.dkim.bodies import Canonicalization
@@ -31,8 +32,7 @@ _VALUE = re.compile(rb";[ \t\r\n]*b[ \t\r\n]*=([^;]*)")
 _FIRST_VALUE = re.compile(rb"[ \t\r\n]*b[ \t\r\n]*=([^;]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """One signature: where its key is, what it covers, and in which forms.
 
     `names` are the covered fields in lower case; `identity` is the `i=` as written, `identity_domain` its

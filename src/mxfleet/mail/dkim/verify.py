@@ -6,9 +6,10 @@ differ, `pass`.
 """
 
 from base64 import b64encode
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from mxfleet.errors import MailError
 from mxfleet.mail.dkim.bodies import BodyHashes, Canonicalization
@@ -26,8 +27,7 @@ MAX_SIGNATURES: Final = 8  # of which one message's are looked at, from the top
 CLOCK_SKEW: Final = 3600  # seconds by which a signer's clock may be wrong
 
 
-@dataclass(frozen=True, slots=True)
-class Dkim:
+class Dkim(msgspec.Struct, frozen=True):
     """The verdict on one signature.
 
     `identity` is its `i=`, `head` the beginning of its `b=` that tells signatures apart (RFC 6008); `testing`

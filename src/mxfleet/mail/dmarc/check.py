@@ -1,8 +1,9 @@
 """DMARC evaluation (RFC 9989 §5.3): does anything that was authenticated speak for the author domain."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast
+
+import msgspec
 
 from mxfleet.errors import MessageError
 from mxfleet.mail.author import authors
@@ -20,8 +21,7 @@ MAX_AUTHOR_DOMAINS: Final = 4  # RFC 9989 §11.5: few, else a message is a denia
 _WORST_FIRST: Final = ("fail", "temperror", "permerror", "none", "pass")
 
 
-@dataclass(frozen=True, slots=True)
-class Dmarc:
+class Dmarc(msgspec.Struct, frozen=True):
     """The verdict on a message.
 
     `domain` is the author domain, `policy` what its owner asks to do with a message that fails (after `sp`,

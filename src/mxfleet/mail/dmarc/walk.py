@@ -1,8 +1,9 @@
 """The DNS Tree Walk (RFC 9989 §4.10): which record applies, and where an organisation begins."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from mxfleet.mail.dmarc.record import DmarcRecord, the_record
 from mxfleet.mail.questions import NxDomain, Question, Questions, Response, TempError, Unanswered, ask_texts
@@ -10,8 +11,7 @@ from mxfleet.mail.questions import NxDomain, Question, Questions, Response, Temp
 MAX_QUERIES: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Applicable:
+class Applicable(msgspec.Struct, frozen=True):
     """The record that applies to an author domain, and at which domain it stands."""
 
     domain: str

@@ -1,7 +1,8 @@
 """check_host() (RFC 7208 §4): evaluates a domain's policy for one client, recursive for include and redirect."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from mxfleet.errors import MailError
 from mxfleet.mail.names import canonical_name, is_askable, is_within
@@ -82,8 +83,7 @@ def check_host(session: Session, domain: str, identity: Identity) -> Questions[S
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     result: SpfResult
     domain: str
     mechanism: str = ""

@@ -1,14 +1,14 @@
 """What SPF says about a client, as a value (RFC 7208 §2.6)."""
 
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+import msgspec
 
 SpfResult: TypeAlias = Literal["none", "neutral", "pass", "fail", "softfail", "temperror", "permerror"]
 Identity: TypeAlias = Literal["mailfrom", "helo"]
 
 
-@dataclass(frozen=True, slots=True)
-class Spf:
+class Spf(msgspec.Struct, frozen=True):
     """One check's verdict.
 
     `domain` is the one whose policy was asked for, `mechanism` the directive of its record that matched
@@ -23,4 +23,4 @@ class Spf:
     mechanism: str = ""
     reason: str = ""
     explanation: str = ""
-    personal: bool = field(default=False, compare=False)
+    personal: bool = False
