@@ -25,6 +25,9 @@ from mxfleet.mxd.spool.work import Job, Outcome, Recording, Work, do, resolve, t
 Value = TypeVar("Value")
 BATCH = 256  # accepted messages in one transaction
 BATCH_OCTETS = 16_777_216
+CROWD = 3  # messages in a batch by which the next may expect company
+COMPANY = 12  # messages that are worth a commit: pages, system calls and sync cost as much as several of them
+PATIENCE = 0.008  # seconds that the first of them waits for the others
 LINGER = 0.005  # seconds that a result waits for others, so that they share pages, commit and sync
 
 
@@ -42,8 +45,10 @@ class Committer:
         self._accepts: deque[tuple[Accepted, asyncio.Future[None]]] = deque()
         self._jobs: deque[Work] = deque()
         self._lingering: asyncio.TimerHandle | None = None
-        self._idle = True
-        self._accepted = False  # whether the batch under way has mail in it
+        self._gathering: asyncio.TimerHandle | None = None
+        self._busy = False  # a batch is under way
+        self._accepted = False  # there is mail in it
+        self._crowded = False  # much mail
         self._closing = False
         self._connection = connect(path)
         self._turn = Turn(path)
@@ -90,8 +95,9 @@ class Committer:
         if self._closing:
             return
         self._closing = True
-        if self._lingering is not None:
-            self._lingering.cancel()
+        for timer in (self._lingering, self._gathering):
+            if timer is not None:
+                timer.cancel()
         self._disk.close()
         self._shortener.close()
         while self._accepts or self._jobs:
@@ -109,10 +115,21 @@ class Committer:
     # ── a batch, step by step ───────────────────────────────────────────────────────────────────────────
 
     def _arrange(self) -> None:
+        """Begin as soon as nothing is under way; where there was a crowd before, when another has gathered."""
+        if self._busy or not (self._accepts or self._jobs):
+            return
+        if not self._crowded or self._jobs or len(self._accepts) >= COMPANY:
+            self._start()
+        elif self._gathering is None:
+            self._gathering = self._loop.call_later(PATIENCE, self._start)
+
+    def _start(self) -> None:
         """Begin when the loop has listened to everybody who has something to say just now."""
-        if self._idle and (self._accepts or self._jobs):
-            self._idle = False
-            self._loop.call_soon(self._begin)
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        self._busy = True
+        self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         if self._closing:
@@ -140,7 +157,7 @@ class Committer:
         resolve(outcomes)
         if self._accepted:
             self._committed()
-        self._idle = True
+        self._busy = False
         self._arrange()
 
     def _take(self) -> tuple[list[tuple[Accepted, asyncio.Future[None]]], list[Work]]:
@@ -152,7 +169,7 @@ class Committer:
             octets += len(message.body)
         jobs = list(self._jobs)
         self._jobs.clear()
-        self._accepted = bool(accepts)
+        self._accepted, self._crowded = bool(accepts), len(accepts) >= CROWD
         return accepts, jobs
 
     def _written(

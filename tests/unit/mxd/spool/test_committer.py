@@ -88,6 +88,38 @@ async def test_what_comes_during_a_sync_shares_the_next(
     assert len(syncs) <= 2
 
 
+async def test_after_a_crowd_a_message_waits_for_company_and_no_longer_than_its_patience(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mxfleet.mxd.spool.committer.PATIENCE", 0.2)
+    await asyncio.gather(*(committer.accept(letter(number)) for number in range(5)))
+    syncs: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", syncs.append)
+    first = committer.accept(letter(5))
+    await asyncio.sleep(0.02)
+    assert not first.done()
+    await asyncio.gather(first, *(committer.accept(letter(number)) for number in range(6, 17)))
+    assert len(syncs) == 1  # twelve are company enough
+    await asyncio.wait_for(committer.accept(letter(17)), 10)  # nobody comes, and it is committed all the same
+
+
+async def test_nobody_waits_for_company_where_there_was_no_crowd(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mxfleet.mxd.spool.committer.PATIENCE", 60)
+    for number in range(3):
+        await asyncio.wait_for(committer.accept(letter(number)), 10)
+
+
+async def test_other_work_does_not_wait_for_a_crowd(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mxfleet.mxd.spool.committer.PATIENCE", 60)
+    await asyncio.gather(*(committer.accept(letter(number)) for number in range(5)))
+    mail = committer.accept(letter(5))
+    await asyncio.wait_for(asyncio.gather(committer.submit(lambda _: None), mail), 10)
+
+
 async def test_the_loop_goes_on_while_it_is_another_process_s_turn(path: Path, committer: Committer) -> None:
     other = Turn(path)
     other.take()
