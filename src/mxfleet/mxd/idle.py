@@ -16,8 +16,10 @@ class IdleConnections:
     """By hop, address and rule: whoever takes one gets the one used last."""
 
     def __init__(self) -> None:
-        self._kept: dict[Key, list[Connection]] = {}
-        self._timers: dict[Connection, asyncio.TimerHandle] = {}
+        self._kept: dict[
+            Key, list[tuple[float, Connection]]
+        ] = {}  # with when each is to end, the next to end first
+        self._sweep: asyncio.TimerHandle | None = None  # one for all: each is put here once a message
         self._used: dict[Connection, int] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -25,10 +27,9 @@ class IdleConnections:
         """A connection that was usable when it was put here."""
         kept = self._kept.get(key)
         while kept:
-            connection = kept.pop()
+            _, connection = kept.pop()
             if not kept:
                 del self._kept[key]
-            self._timers.pop(connection).cancel()
             if not connection.engine.closed:
                 return connection
             self.end(connection)
@@ -41,9 +42,11 @@ class IdleConnections:
             self.end(connection)
             return
         self._used[connection] = used
-        self._kept.setdefault(key, []).append(connection)
-        later = asyncio.get_running_loop().call_later(IDLE, self._expire, key, connection)
-        self._timers[connection] = later
+        loop = asyncio.get_running_loop()
+        until = loop.time() + IDLE
+        self._kept.setdefault(key, []).append((until, connection))
+        if self._sweep is None:
+            self._sweep = loop.call_at(until, self._expire)
 
     def end(self, connection: Connection) -> None:
         """Say QUIT in the background: the answer to it is nobody's concern."""
@@ -54,16 +57,20 @@ class IdleConnections:
 
     async def close(self) -> None:
         """End them all and wait for those that are saying good-bye."""
-        for key, kept in list(self._kept.items()):
-            for connection in list(kept):
-                self._expire(key, connection)
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._end_until(float("inf"))
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _expire(self, key: Key, connection: Connection) -> None:
-        kept = self._kept.get(key, [])
-        if connection in kept:
-            kept.remove(connection)
+    def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._end_until(loop.time())
+        following = min((kept[0][0] for kept in self._kept.values()), default=None)
+        self._sweep = None if following is None else loop.call_at(following, self._expire)
+
+    def _end_until(self, now: float) -> None:
+        for key, kept in list(self._kept.items()):
+            while kept and kept[0][0] <= now:
+                self.end(kept.pop(0)[1])
             if not kept:
                 del self._kept[key]
-        self._timers.pop(connection).cancel()
-        self.end(connection)

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -23,6 +24,7 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 Sockets = Mapping[str, tuple[socket.socket, ...]]
 
 
+@lru_cache(maxsize=4096)  # our own is asked for at each connection
 def plain_address(host: str) -> str:
     """An IP address as everybody writes it: `::ffff:192.0.2.1`, from a socket for both families, is `192.0.2.1`."""
     address = ip_address(host.partition("%")[0])

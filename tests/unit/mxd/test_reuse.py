@@ -1,8 +1,13 @@
 """Several messages on one connection."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+
+from mxfleet.mxd import idle
 from tests.unit.mxd.test_deliver import FakeDns, build, lease, said
 
 ANY = Callable[..., Any]
@@ -48,3 +53,38 @@ async def test_deliveries_of_one_message_share_one_data_and_have_their_own_answe
     assert [recipients for _, recipients, _ in sink.messages] == [
         ["RCPT TO:<u@peer.test>", "RCPT TO:<w@peer.test>"]
     ]
+
+
+class Kept:
+    """As much of a connection as its keeper touches."""
+
+    def __init__(self) -> None:
+        self.engine = SimpleNamespace(closed=False)
+        self.ended = asyncio.Event()
+
+    async def close(self) -> None:
+        self.ended.set()
+
+
+async def test_who_is_not_taken_in_time_is_said_good_bye_to_and_who_is_used_up_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(idle, "IDLE", 0.02)
+    keeper, key, other = idle.IdleConnections(), cast("idle.Key", ("one",)), cast("idle.Key", ("two",))
+    kept: list[Any] = [Kept() for _ in range(4)]
+    keeper.put(key, kept[0])
+    keeper.put(other, kept[1])
+    async with asyncio.timeout(10):
+        await kept[0].ended.wait()
+        await kept[1].ended.wait()
+    keeper.put(key, kept[2])  # once more, after all were gone
+    assert keeper.take(key) is kept[2]
+    assert (keeper.take(key), keeper.take(other)) == (None, None)
+    for _ in range(idle.REUSE):
+        keeper.put(key, kept[2])
+        keeper.take(key)
+    async with asyncio.timeout(10):
+        await kept[2].ended.wait()
+    keeper.put(key, kept[3])
+    await keeper.close()
+    assert kept[3].ended.is_set()
