@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -70,8 +70,8 @@ async def test_who_is_not_taken_in_time_is_said_good_bye_to_and_who_is_used_up_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(idle, "IDLE", 0.02)
-    keeper, key, other = idle.IdleConnections(), cast("idle.Key", ("one",)), cast("idle.Key", ("two",))
-    kept: list[Any] = [Kept() for _ in range(4)]
+    keeper: Any = idle.IdleConnections()
+    key, other, kept = "one", "two", [Kept() for _ in range(4)]
     keeper.put(key, kept[0])
     keeper.put(other, kept[1])
     async with asyncio.timeout(10):

@@ -43,6 +43,11 @@ class _Choice:
     def full(self) -> bool:
         return len(self.found) >= self._wish.limit
 
+    @property
+    def sated(self) -> frozenset[str]:
+        """Of which there are as many as are wanted."""
+        return frozenset(domain for domain, count in self._taken.items() if count >= self._wish.each)
+
     def offer(self, rows: Iterable[tuple[int, str, str]]) -> None:
         wish = self._wish
         for delivery, domain, sender in rows:
@@ -60,7 +65,7 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
     choice = _Choice(wish)
     ahead = wish.limit * LOOK_AHEAD
     for rows in (wish.limit, ahead):
-        seen, fitting = _oldest(connection, wish, rows)
+        seen, fitting = _oldest(connection, wish, rows, wish.avoid | choice.sated)
         choice.offer(fitting)
         if seen < rows or choice.full:
             return tuple(choice.found.values())
@@ -70,7 +75,9 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
     return tuple(choice.found.values())
 
 
-def _oldest(connection: sqlite3.Connection, wish: Wish, rows: int) -> tuple[int, list[tuple[int, str, str]]]:
+def _oldest(
+    connection: sqlite3.Connection, wish: Wish, rows: int, avoid: frozenset[str]
+) -> tuple[int, list[tuple[int, str, str]]]:
     """How many there are among so many of the oldest, and which of them fit; `held` is asked only of those.
 
     What the operator has re-routed does not go where the rest of its domain goes.
@@ -81,7 +88,7 @@ def _oldest(connection: sqlite3.Connection, wish: Wish, rows: int) -> tuple[int,
         " AND sender NOT IN (SELECT value FROM json_each(?))"
         " AND (SELECT held FROM delivery WHERE id = oldest.id) = 0)"
         " FROM (SELECT id, domain, sender FROM delivery WHERE due <= ? ORDER BY due LIMIT ?) AS oldest",
-        (as_json(wish.avoid), as_json(wish.spare), wish.now, rows),
+        (as_json(avoid), as_json(wish.spare), wish.now, rows),
     ).fetchone()
     return seen, _candidates.decode(fitting)
 
@@ -92,7 +99,7 @@ def _each_domain(connection: sqlite3.Connection, wish: Wish, choice: _Choice) ->
     for number, domain in enumerate(_domains(connection)):
         if choice.full:
             break
-        if domain not in wish.avoid:
+        if domain not in wish.avoid and domain not in choice.sated:
             oldest = _of_domain(connection, domain, wish.now, most)
             choice.offer(oldest)
             whole = whole and len(oldest) < most
