@@ -187,6 +187,7 @@ class Transaction:
 
     def _found(self, found: Finding, size: int, rest: bytes, done: Callable[[Reply], None]) -> None:
         self._facts, self._passed = found.facts, found.passed
+        self._inspection = None  # what it read is not needed while the commit is waited for
         if found.refusal is not None:
             done(self._refuse(found.refusal))
             return
@@ -210,6 +211,7 @@ class Transaction:
         if refusal is not None:
             done(self._refuse(refusal))
             return
+        self._pieces.clear()
         envelope = self._envelope(size, message_id)
         addresses = [str(mailbox) for mailbox in self._recipients]
         try:
