@@ -5,11 +5,8 @@ process goes on in the row of the one that died: counters never fall.
 """
 
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 COUNTERS: Final[Mapping[str, str]] = {
     "connections": "Connections that were accepted, all services",
@@ -88,24 +85,3 @@ class GaugeSource(Protocol):
 
     def __call__(self) -> Mapping[str, tuple[str, float]]:
         """The gauges now."""
-
-
-def exposition(shared: Shared, further: Mapping[str, tuple[str, float]]) -> bytes:
-    """All numbers in Prometheus's text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(shared, further))
-    return generate_latest(registry)
-
-
-class _Collector:
-    def __init__(self, shared: Shared, further: Mapping[str, tuple[str, float]]) -> None:
-        self._shared = shared
-        self._further = further
-
-    def collect(self) -> Iterator[Metric]:
-        for name, text in COUNTERS.items():
-            yield CounterMetricFamily(f"mxd_{name}", text, value=self._shared.total(name))
-        for name, text in GAUGES.items():
-            yield GaugeMetricFamily(f"mxd_{name}", text, value=self._shared.total(name))
-        for name, (text, value) in self._further.items():
-            yield GaugeMetricFamily(f"mxd_{name}", text, value=value)

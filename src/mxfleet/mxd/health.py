@@ -8,7 +8,7 @@ from typing import Final, cast
 import msgspec
 
 from mxfleet.errors import SpoolError
-from mxfleet.mxd.counters import Shared, exposition
+from mxfleet.mxd.counters import Shared
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.listener import plain_address
 
@@ -90,6 +90,8 @@ class Health:
                 "queue_deliveries": ("Deliveries that wait", float(await self.queue())),
                 "commits": ("Whether the spool can commit", float(await self.commits())),
             }
+            from mxfleet.mxd.exposition import exposition
+
             return 200, "text/plain; version=0.0.4", exposition(self._shared, gauges)
         return 404, "text/plain", b"/healthz or /metrics\n"
 

@@ -12,8 +12,9 @@ import pytest
 
 from mxfleet.errors import SpoolError
 from mxfleet.mxd import health, settings
-from mxfleet.mxd.counters import COUNTERS, Shared, exposition
+from mxfleet.mxd.counters import COUNTERS, Shared
 from mxfleet.mxd.desk import Desk
+from mxfleet.mxd.exposition import exposition
 from mxfleet.mxd.health import Health
 from mxfleet.mxd.observe import logger
 
