@@ -5,7 +5,6 @@ import contextlib
 import functools
 import gc
 import ssl
-import sys
 from typing import Final
 
 from mxfleet.mail.reply import Reply
@@ -17,9 +16,6 @@ from mxfleet.mxd.listener import Acceptor, Sockets
 from mxfleet.mxd.session import Session
 
 TOO_MANY: Final = Reply(421, "4.7.0", "Too many connections, try again later")
-SWITCH_INTERVAL: Final = (
-    0.00005  # seconds: who has waited for the disk must not wait 5 ms for the interpreter lock too
-)
 COLLECT: Final = (10_000, 20, 20)  # few cycles are made here; looking for them took 4 % of the time
 LINGERING: Final = 200  # clients that may wait for their refusal
 DRAIN: Final = 20.0  # seconds that transactions under way get to finish
@@ -43,7 +39,6 @@ class Worker:
 
     async def run(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
         """Serve; `ready` is set when everybody is listened to."""
-        sys.setswitchinterval(SWITCH_INTERVAL)
         gc.set_threshold(*COLLECT)
         desk = self._desk
         ahead = AskingAhead(desk)
