@@ -6,9 +6,11 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
 from mxfleet.errors import MxfleetError
 from mxfleet.mxd import configuration as files
+from mxfleet.mxd import crowd
 from mxfleet.mxd.courier import Courier
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.health import Health
@@ -17,12 +19,20 @@ from mxfleet.mxd.spool.sqlite import SqliteSpool
 from mxfleet.mxd.supervisor import COURIER, Inheritance
 from mxfleet.mxd.worker import Worker
 
+PAUSE: Final = (
+    0.0005  # seconds, see `crowd`; the courier has few connections, and each message waits for four answers
+)
 Run = Callable[[asyncio.Event, asyncio.Event], Awaitable[None]]
 
 
 def main(number: int, inheritance: Inheritance) -> int:
     """The whole life of process `number`; its exit code."""
-    return asyncio.run(_main(number, inheritance))
+    with asyncio.Runner(loop_factory=_courier_loop if number == COURIER else None) as runner:
+        return runner.run(_main(number, inheritance))
+
+
+def _courier_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.SelectorEventLoop(crowd.Selector(PAUSE))
 
 
 async def _main(number: int, inheritance: Inheritance) -> int:
