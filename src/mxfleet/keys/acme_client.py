@@ -28,6 +28,7 @@ from mxfleet.keys.authority import private_pem
 from mxfleet.keys.vault import Vault
 
 SECONDS = 20
+NONCES = 5  # times that a request is sent with another nonce; the library does it once, and Pebble refuses one in twenty
 AGENT = "mxfleet"
 Failure = (errors.Error, requests.RequestException, JoseError)
 """Everything by which the library says that it did not work."""
@@ -46,7 +47,7 @@ class Directory:
 
     def client(self) -> ClientV2:
         """A connection of its own, so that orders can be made side by side; raises what `Failure` names."""
-        network = ClientNetwork(self.key, alg=ES256, user_agent=AGENT, timeout=SECONDS)
+        network = Network(self.key, alg=ES256, user_agent=AGENT, timeout=SECONDS)
         network.verify_ssl = str(self.root / self.acme.trust.expanduser()) if self.acme.trust else True  # type: ignore[assignment]
         network.session.hooks["response"] = [self._note]
         if self.acme.address:
@@ -82,6 +83,20 @@ class Directory:
     def _note(self, response: requests.Response, *_: object, **__: object) -> None:
         if not response.ok and "Retry-After" in response.headers:
             self._refused["retry-after"] = response.headers["Retry-After"]
+
+
+class Network(ClientNetwork):
+    """The library's, but an authority that has forgotten several nonces is asked with the next one (RFC 8555 §6.5)."""
+
+    def post(self, *args: Any, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - as the library has it
+        """Send it until a nonce is accepted; raises the last refusal."""
+        for _ in range(NONCES):
+            try:
+                return self._post_once(*args, **kwargs)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+        return self._post_once(*args, **kwargs)
 
 
 def account_key(vault: Vault, acme: Acme) -> JWKEC:

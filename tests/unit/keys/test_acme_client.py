@@ -6,7 +6,7 @@ import pytest
 import requests
 from acme import errors, messages
 
-from mxfleet.keys.acme_client import sentence
+from mxfleet.keys.acme_client import Network, sentence
 
 DIRECTORY = "https://acme.example.net/dir"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -71,3 +71,24 @@ def failed(name: str, error: messages.Error) -> errors.ValidationError:
 )
 def test_a_refusal_is_one_line(error: Exception, retry_after: str, said: str) -> None:
     assert sentence(error, DIRECTORY, retry_after, NOW) == said
+
+
+def test_an_authority_that_forgets_nonces_is_asked_again_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused = messages.Error.with_code("badNonce")
+    answers: list[object] = [refused] * 5 + ["yes"]
+
+    def post_once(*_: object, **__: object) -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Network, "_post_once", post_once)
+    network = Network(None)
+    assert network.post("https://acme.test/order") == "yes"
+    answers[:] = [refused] * 20
+    with pytest.raises(messages.Error, match="badNonce"):
+        network.post("https://acme.test/order")
+    assert len(answers) == 14

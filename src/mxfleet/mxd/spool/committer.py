@@ -52,7 +52,7 @@ class Committer:
         self._closing = False
         self._connection = connect(path)
         self._turn = Turn(path)
-        self._log = WriteAheadLog(path, self._connection)
+        self.log = WriteAheadLog(path, self._connection)
         self._disk = Thread("committer", self._loop.call_soon_threadsafe)
         self._shortener = Thread("shortener", self._loop.call_soon_threadsafe)
 
@@ -105,7 +105,7 @@ class Committer:
                 self._turn.take()
             resolve(self._durable(*self._written(*self._take())))
         self._turn.close()
-        self._log.close()
+        self.log.close()
         self._connection.close()
 
     def _check_open(self) -> None:
@@ -181,15 +181,15 @@ class Committer:
         finally:
             self._turn.give()
         octets = sum(len(message.body) + len(message.head) for message, _ in accepts)
-        if self._log.grew(2 * octets) and not self._closing:
-            self._shortener.do(self._log.shorten, _nothing)
+        if self.log.grew(2 * octets) and not self._closing:
+            self._shortener.do(self.log.shorten, _nothing)
         return outcomes, bool(accepts) or any(job.durable for job in jobs)
 
     def _durable(self, outcomes: list[Outcome], durable: bool) -> list[Outcome]:
         """After the sync; where it fails, nothing of the batch is promised to anybody, though it may be there."""
         if durable:
             try:
-                self._log.sync()
+                self.log.sync()
             except OSError as error:
                 trouble = SpoolError(
                     f"{self._path}: not on the disk: {error}", hint="dmesg: what the disk says"

@@ -16,9 +16,7 @@ from typing import Any, Final
 from mxfleet.mxd.spool.schema import LOG, connect, sync_directory
 from mxfleet.mxd.spool.turn import Turn
 
-SHARE: Final = (
-    LOG // 2
-)  # octets that this process may have written before it looks after the log; others do as well
+SHARE = LOG  # octets that this process may have written before it shortens the log; others do as well
 OVERHEAD: Final = 65_536  # octets of the pages that any transaction touches, about
 
 
@@ -49,23 +47,23 @@ class WriteAheadLog:
         return True
 
     def shorten(self) -> None:
-        """Write the log into the database: most of it beside the writers, what came meanwhile while they wait."""
+        """Write the log into the database while nobody else writes.
+
+        Never beside a writer: until 3.51.3 SQLite may lose what is committed while another connection's checkpoint
+        begins (sqlite.org/wal.html, "The WAL-Reset Bug"), and Debian 13 has 3.46.
+        """
         # Where there is no room for it, the log goes on growing, and whoever writes next is told what is wrong.
         with (
             contextlib.suppress(sqlite3.Error, OSError),
             contextlib.closing(connect(self._path)) as connection,
+            contextlib.closing(Turn(self._path)) as turn,
+            turn.taken(),
         ):
-            _checkpoint(connection)
-            with contextlib.closing(Turn(self._path)) as turn, turn.taken():
-                _checkpoint(connection)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
-
-
-def _checkpoint(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
 class Thread:

@@ -182,6 +182,21 @@ async def test_the_courier_is_woken_by_mail_and_by_nothing_else(path: Path) -> N
     committer.close()
 
 
+async def test_the_log_is_never_written_into_the_database_beside_a_writer(
+    path: Path, committer: Committer
+) -> None:
+    await committer.accept(letter(0, b"x" * 200_000))
+    before, other = size(path), Turn(path)
+    other.take()
+    shortening = asyncio.get_running_loop().run_in_executor(None, committer.log.shorten)
+    await asyncio.sleep(0.1)
+    assert not shortening.done()
+    assert size(path) == before
+    other.close()
+    await asyncio.wait_for(shortening, 10)
+    assert size(path) > before
+
+
 async def test_the_log_is_written_into_the_database_while_mail_keeps_coming(
     path: Path, committer: Committer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
