@@ -77,7 +77,8 @@ def test_an_authority_that_forgets_nonces_is_asked_again_and_not_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     refused = messages.Error.with_code("badNonce")
-    answers: list[object] = [refused] * 5 + ["yes"]
+    accepted = requests.Response()
+    answers: list[object] = [refused] * 5 + [accepted]
 
     def post_once(*_: object, **__: object) -> object:
         answer = answers.pop(0)
@@ -87,7 +88,7 @@ def test_an_authority_that_forgets_nonces_is_asked_again_and_not_for_ever(
 
     monkeypatch.setattr(Network, "_post_once", post_once)
     network = Network(None)
-    assert network.post("https://acme.test/order") == "yes"
+    assert network.post("https://acme.test/order") is accepted
     answers[:] = [refused] * 20
     with pytest.raises(messages.Error, match="badNonce"):
         network.post("https://acme.test/order")
