@@ -7,6 +7,7 @@ tree belongs to systemd. From there on both are plain directories.
 
 import contextlib
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -94,9 +95,12 @@ class ScopeTree:
             "-c",
             hold,
         ]
-        for _ in range(10):  # the name of a scope that just ended is refused for a moment
-            self.ask(command)
-            if wait_until(lambda: (self.root / "holder").is_dir(), seconds=2):
+        # The name is refused while systemd has not noticed that the last scope is empty. That may be never: its
+        # directory went before systemd looked into it. So the scope is stopped before its name is asked for again.
+        again = ["sh", "-c", f"systemctl stop --quiet {self.scope}; exec {shlex.join(command)}"]
+        for attempt in (command, *[again] * 5):
+            self.ask(attempt)
+            if wait_until(lambda: (self.root / "holder").is_dir(), seconds=4):
                 return
         raise LabError(f"systemd gave no scope {self.scope}", hint=f"see: systemctl status {self.scope}")
 

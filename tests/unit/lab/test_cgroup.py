@@ -100,3 +100,20 @@ def test_no_systemd_that_gives_a_scope_is_an_error(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(cgroup, "wait_until", lambda *_, **__: False)
     with pytest.raises(LabError, match="systemd gave no scope"):
         ScopeTree(tmp_path, lambda _: None).prepare()
+
+
+def test_a_scope_that_systemd_still_takes_for_running_is_stopped_before_its_name_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def systemd(command: list[str]) -> None:
+        asked.append(command)
+        if len(asked) == 2:
+            (tmp_path / "system.slice" / "mxfleet-lab.scope" / "holder").mkdir(parents=True)
+
+    monkeypatch.setattr(cgroup, "wait_until", lambda done, **_: done())
+    ScopeTree(tmp_path, systemd).prepare()
+    assert asked[0][0] == "systemd-run"
+    assert asked[1][:2] == ["sh", "-c"]
+    assert asked[1][2].startswith("systemctl stop --quiet mxfleet-lab.scope; exec systemd-run --scope")
