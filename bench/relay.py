@@ -2,6 +2,7 @@
 
 smtp-source sends over 100 sessions, the server accepts durably and relays to smtp-sink; the clock stops when its
 queue is empty. Pairs A B A B in the same run, medians. 20 connections to the destination at most, on both sides.
+Source and sink have the servers' own priority, as the generator of bench.receive has.
 Needs root and the Debian package postfix.
 """
 
@@ -21,7 +22,7 @@ from typing import Any, Final
 
 from bench.receiving import certificate, postfix
 from bench.receiving.exchange import WORKERS, Exchange
-from bench.receiving.machine import Account, BenchError, answers, free_ports, wait_until
+from bench.receiving.machine import FIRST, Account, BenchError, answers, free_ports, wait_until
 from mxfleet.errors import MxfleetError
 from mxfleet.mxd.spool import looking
 from mxfleet.mxd.spool.schema import connect_reader
@@ -99,7 +100,7 @@ def _cell(directory: Path, identity: certificate.Certificate, octets: int, count
     directory.mkdir()
     (port,) = free_ports(1)
     sink = subprocess.Popen(
-        ["smtp-sink", "-u", "nobody", f"127.0.0.1:{port}", "1000"], stderr=subprocess.DEVNULL
+        [*FIRST, "smtp-sink", "-u", "nobody", f"127.0.0.1:{port}", "1000"], stderr=subprocess.DEVNULL
     )
     try:
         wait_until(lambda: answers(port), 10, "smtp-sink")
@@ -161,7 +162,7 @@ def _postfix(directory: Path, identity: certificate.Certificate, sink: int, octe
 def _run(port: int, account: Account, octets: int, count: int, drained: Callable[[], bool]) -> Cell:
     """Send them all, wait until the queue is empty."""
     cpu, begun = account.seconds(), time.monotonic()
-    command = ["smtp-source", "-s", str(SESSIONS), "-l", str(octets), "-m", str(count)]
+    command = [*FIRST, "smtp-source", "-s", str(SESSIONS), "-l", str(octets), "-m", str(count)]
     command += ["-f", "news@sender.test", "-t", "alice@corp.test", f"127.0.0.1:{port}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
