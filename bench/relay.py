@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench.measured import keep
 from bench.receiving import certificate, postfix
 from bench.receiving.exchange import WORKERS, Exchange
 from bench.receiving.machine import FIRST, Account, BenchError, answers, free_ports, wait_until
@@ -54,6 +55,8 @@ def main() -> int:
     except MxfleetError as error:
         print(f"bench.relay: {error}", file=sys.stderr)
         return 1
+    if not arguments.quick:
+        keep("relay", found)
     print(json.dumps(found, indent=None if arguments.json else 2))
     return 0
 
