@@ -123,7 +123,7 @@ def _fleet(zones: int) -> Fleet:
         lab,
         nodes=tuple(replace(node, hostname=f"{node.name}.{names[0]}") for node in lab.nodes),
         service=replace(lab.service, hostname=f"mx.{names[0]}") if lab.service else None,
-        submission_hostname="", accounts=(), postmaster="",
+        submission_hostname="", accounts=(), postmaster="", forwarding=None,
         domains=tuple(replace(lab.domains[0], name=name, route=Lmtp("office.test", 24)) for name in names),
         zones=tuple(Zone(name=name, provider=provider) for name in names),
         policy=replace(
