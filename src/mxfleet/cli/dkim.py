@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mxfleet.fleet.model import Fleet
     from mxfleet.keys.state import State
 
@@ -141,41 +143,38 @@ def compromise(
     json_output: JsonOption = False,
 ) -> int:
     """Switch all nodes to the spare at once, without waiting for DNS, and revoke the key; says what it costs."""
-    from mxfleet.cli.tending import Live, run_until_quiet
-    from mxfleet.cli.withdrawing import still_bare, told, troubling, withdraw
-    from mxfleet.errors import StateError
+    from mxfleet.cli.tending import Live
+    from mxfleet.cli.tending_report import TendingReport
+    from mxfleet.cli.withdrawing import told, until_signed, withdraw
     from mxfleet.fleet.load import choose, load_file
     from mxfleet.keys.ledger import read_state
 
     inventory = choose(fleet_file, os.environ, ROOT)
     fleet = load_file(inventory)
-    state = read_state(ROOT / fleet.state_directory)
-    lost = list(selector or ())
-    if everything:  # what lies on nodes and what signed there lately
-        lost += [f"{k.label}._domainkey.{k.owner}" for k in state.dkim() if k.on_nodes]
-    if not lost:
-        raise StateError("which key? none was named", hint="mxfleet dkim status lists them")
-    live = Live.of(fleet, inventory, ROOT)
-    live.urgent = True
+    lost = _lost(read_state(ROOT / fleet.state_directory), selector or (), everything=everything)
     by = "mxfleet dkim compromise"
-
-    def say(sentence: str) -> None:
-        if not json_output:
-            print(sentence, flush=True)
-
-    done = withdraw(live, lost, drain, by, lambda cost: say(f"! {cost}"))
+    live, report = Live.of(fleet, inventory, ROOT), TendingReport(json_output)
+    live.urgent = True
+    done = withdraw(live, lost, drain, by, lambda cost: report.say(f"! {cost}"))
     for line in told(done, drain):
-        say(line)
+        report.say(line)
     if done.bare:
-        say(f"waiting up to {wait:.0f} s for the new key")
-        tended = run_until_quiet(live, by, wait, say)
-        left = [*([tended.trouble] if tended.trouble else []), *still_bare(live, done)]
-        for trouble in left:
-            say(troubling(trouble))
-        done.trouble += left
+        until_signed(live, done, by, wait, report.say)
     if json_output:
         print(json.dumps(done.as_values(), indent=2))
     return 2 if done.trouble else 0
+
+
+def _lost(state: "State", named: "Sequence[str]", *, everything: bool) -> list[str]:
+    """The keys that are given up; `everything` is what lies on nodes and what signed there lately."""
+    from mxfleet.errors import StateError
+
+    lost = list(named)
+    if everything:
+        lost += [f"{key.label}._domainkey.{key.owner}" for key in state.dkim() if key.on_nodes]
+    if not lost:
+        raise StateError("which key? none was named", hint="mxfleet dkim status lists them")
+    return lost
 
 
 def _tend(fleet: "Fleet", inventory: Path, by: str, wait: float, *, json_output: bool) -> int:

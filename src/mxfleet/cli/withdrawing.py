@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mxfleet.cli.tending import Live, refused
+from mxfleet.cli.tending import Live, refused, run_until_quiet
 from mxfleet.dns.publish import publish_keys
 from mxfleet.keys.compromise import Compromise, compromise
 from mxfleet.keys.ledger import Writer, read_state, writing
@@ -107,6 +107,16 @@ def _mint(live: Live, writer: Writer, made: Compromise) -> list[str]:
             writer.append(fact)
             minted.append(fact.label)
     return minted
+
+
+def until_signed(live: Live, done: Withdrawn, by: str, wait: float, say: Callable[[str], None]) -> None:
+    """Take the new keys' steps for so many seconds; what is unsigned even then is trouble."""
+    say(f"waiting up to {wait:.0f} s for the new key")
+    tended = run_until_quiet(live, by, wait, say)
+    left = [*([tended.trouble] if tended.trouble else []), *still_bare(live, done)]
+    for trouble in left:
+        say(troubling(trouble))
+    done.trouble += left
 
 
 def still_bare(live: Live, done: Withdrawn) -> list[str]:
