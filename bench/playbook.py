@@ -4,6 +4,7 @@ Written as one would write it by hand: modules, loops, handlers, validation. Whe
 does (packages without an index, a ruleset that rolls itself back), it does less, which is in its favour.
 """
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,8 +72,16 @@ def _file(file: File, directory: str) -> Json:
         "owner": file.owner, "group": file.group, "mode": f"{file.mode:04o}",
     }  # fmt: skip
     if "{}" in file.check:
-        entry["validate"] = file.check.replace("{}", "%s")
+        entry["validate"] = _validation(file.check)
     return entry
+
+
+def _validation(check: str) -> str:
+    """Ansible runs it without a shell, and its copy is root's alone."""
+    if "<" not in check:
+        return check.replace("{}", "%s")
+    script = 'chmod 0644 "$1" && ' + check.replace("{}", '"$1"')
+    return f"sh -c {shlex.quote(script)} sh %s"
 
 
 def _tasks(desired: Desired, archive: str) -> Iterator[Json]:
