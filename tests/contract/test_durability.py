@@ -25,7 +25,7 @@ import os, runpy, sqlite3, sys
 class Weak(sqlite3.Connection):
     def execute(self, sql, *rest):
         if os.environ.get("WEAK") == "synchronous":
-            sql = sql.replace("synchronous = FULL", "synchronous = OFF").replace("synchronous = NORMAL", "synchronous = OFF")
+            sql = sql.replace("synchronous = NORMAL", "synchronous = OFF")
         return super().execute(sql, *rest)
 connect = sqlite3.connect
 sqlite3.connect = lambda *a, **k: connect(*a, **{**k, "factory": Weak})

@@ -161,6 +161,7 @@ def lease(
         _lease(taken[c.delivery], until, messages[taken[c.delivery].message])
         for c in candidates
         if c.delivery in taken
+        and taken[c.delivery].message in messages  # one broken row must not stop all others
     )
 
 

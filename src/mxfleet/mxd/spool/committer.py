@@ -24,7 +24,7 @@ from mxfleet.mxd.spool.work import Job, Outcome, Recording, Work, do, resolve, t
 
 Value = TypeVar("Value")
 BATCH = 256  # accepted messages in one transaction
-BATCH_OCTETS = 16_777_216
+BATCH_OCTETS = 4_194_304  # of bodies and pieces of them: the loop stands still while they are written
 CROWD = 3  # messages in a batch by which the next may expect company
 COMPANY = 12  # messages that are worth a commit: pages, system calls and sync cost as much as several of them
 PATIENCE = 0.008  # seconds that the first of them waits for the others
@@ -65,15 +65,21 @@ class Committer:
         return future
 
     def submit(
-        self, work: Callable[[sqlite3.Connection], Value], *, durable: bool = True, slow: bool = False
+        self,
+        work: Callable[[sqlite3.Connection], Value],
+        *,
+        durable: bool = True,
+        slow: bool = False,
+        octets: int = 0,
     ) -> asyncio.Future[Value]:
         """Queue other work; `durable` false lets it share a commit that does not wait for the disk.
 
-        `slow` work, whose statements may look at many rows, is done beside the loop.
+        `slow` work, whose statements may look at many rows, is done beside the loop; `octets` are those of a body
+        that it writes.
         """
         self._check_open()
         future: asyncio.Future[Value] = self._loop.create_future()
-        self._jobs.append(Job(work, durable, slow, future))
+        self._jobs.append(Job(work, durable, slow, octets, future))
         self._arrange()
         return future
 
@@ -99,11 +105,11 @@ class Committer:
             if timer is not None:
                 timer.cancel()
         self._disk.close()
-        self._shortener.close()
         while self._accepts or self._jobs:
             if not self._turn.mine:
                 self._turn.take()
             resolve(self._durable(*self._written(*self._take())))
+        self._shortener.close()  # only now: it may wait for the turn that we had
         self._turn.close()
         self.log.close()
         self._connection.close()
@@ -167,8 +173,10 @@ class Committer:
             message, future = self._accepts.popleft()
             accepts.append((message, future))
             octets += len(message.body)
-        jobs = list(self._jobs)
-        self._jobs.clear()
+        jobs: list[Work] = []
+        while self._jobs and octets < BATCH_OCTETS:
+            jobs.append(self._jobs.popleft())
+            octets += jobs[-1].octets
         self._accepted, self._crowded = bool(accepts), len(accepts) >= CROWD
         return accepts, jobs
 
@@ -180,9 +188,10 @@ class Committer:
             outcomes = self._transaction(accepts, jobs)
         finally:
             self._turn.give()
-        octets = sum(len(message.body) + len(message.head) for message, _ in accepts)
-        if self.log.grew(2 * octets) and not self._closing:
-            self._shortener.do(self.log.shorten, _nothing)
+        octets = 2 * sum(len(message.body) + len(message.head) for message, _ in accepts)
+        octets += sum(job.octets for job in jobs)
+        if self.log.grew(octets) and not self._closing:
+            self.shorten()
         return outcomes, bool(accepts) or any(job.durable for job in jobs)
 
     def _durable(self, outcomes: list[Outcome], durable: bool) -> list[Outcome]:
@@ -196,6 +205,10 @@ class Committer:
                 )
                 return [(future, None, trouble) for future, _, _ in outcomes]
         return outcomes
+
+    def shorten(self) -> None:
+        """Have the log written into the database, in its turn and beside the loop."""
+        self._shortener.do(self.log.shorten, _nothing)
 
     def _transaction(
         self, accepts: list[tuple[Accepted, asyncio.Future[None]]], jobs: list[Work]

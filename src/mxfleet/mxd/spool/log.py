@@ -1,10 +1,12 @@
 """The write-ahead log of an SQLite spool as a file: made durable by us, and written into the database in time.
 
 SQLite would do both within COMMIT, and whoever commits would hold up everybody else meanwhile. Here COMMIT only
-writes (`synchronous = NORMAL`, `wal_autocheckpoint = 0`); the sync that a 250 promises comes after it, in a thread.
+writes (`synchronous = NORMAL`, `wal_autocheckpoint = 0`; it syncs the log's header where the log begins again); the sync
+that a 250 promises comes after it, in a thread.
 """
 
 import contextlib
+import errno
 import os
 import queue
 import sqlite3
@@ -32,11 +34,37 @@ class WriteAheadLog:
         # Who turns SQLite's own syncs off (a test, to see that it fails) shall not get ours.
         self._syncs = connection.execute("PRAGMA synchronous").fetchone()[0] != 0
         self._written = 0
+        self._doubtful = False  # a sync has failed
 
     def sync(self) -> None:
-        """Return when every transaction that has been committed so far is on the disk; raises OSError."""
-        if self._syncs:
+        """Return when every transaction that has been committed so far is on the disk; raises OSError.
+
+        After a failure the kernel takes the pages for written, and says so to whoever asks next. What is behind them in
+        the log is worth nothing, for its checksums are chained: so nothing counts until the log was begun anew.
+        """
+        if not self._syncs:
+            return
+        if self._doubtful:
+            self._begin_anew()
+            self._doubtful = False
+        try:
             os.fdatasync(self._file)
+        except OSError:
+            self._doubtful = True
+            raise
+
+    def _begin_anew(self) -> None:
+        """Have all of the log written into the database, and that synced; raises OSError where it cannot be."""
+        try:
+            busy = self._checkpoint("TRUNCATE")
+        except sqlite3.Error as error:
+            raise OSError(
+                errno.EIO, f"after a failed sync the log cannot be written anew: {error}"
+            ) from error
+        if busy:
+            raise OSError(
+                errno.EBUSY, "after a failed sync the log cannot be written anew, somebody reads it"
+            )
 
     def grew(self, octets: int) -> bool:
         """Whether it is time to `shorten`, with a transaction of so many octets more."""
@@ -52,14 +80,18 @@ class WriteAheadLog:
         Never beside a writer: until 3.51.3 SQLite may lose what is committed while another connection's checkpoint
         begins (sqlite.org/wal.html, "The WAL-Reset Bug"), and Debian 13 has 3.46.
         """
-        # Where there is no room for it, the log goes on growing, and whoever writes next is told what is wrong.
+        # Where that fails, the log goes on growing, and whoever writes or syncs next is told what is wrong.
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._checkpoint("PASSIVE")
+
+    def _checkpoint(self, how: str) -> int:
         with (
-            contextlib.suppress(sqlite3.Error, OSError),
             contextlib.closing(connect(self._path)) as connection,
             contextlib.closing(Turn(self._path)) as turn,
             turn.taken(),
         ):
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            busy: int = connection.execute(f"PRAGMA wal_checkpoint({how})").fetchone()[0]
+        return busy
 
     def close(self) -> None:
         """Let go of the file."""

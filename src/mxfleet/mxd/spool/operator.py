@@ -7,7 +7,7 @@ under its courier's hands.
 import sqlite3
 
 from mxfleet.mxd.spool.protocol import Changed, Selection
-from mxfleet.mxd.spool.queries import discard
+from mxfleet.mxd.spool.queries import forget
 
 
 def where(selection: Selection) -> tuple[str, dict[str, object]]:
@@ -98,5 +98,5 @@ def delete(connection: sqlite3.Connection, selection: Selection) -> Changed:
     for message in {m for _, m in free}:
         left = "SELECT 1 FROM delivery WHERE message = ? LIMIT 1"
         if not connection.execute(left, (message,)).fetchone():
-            discard(connection, message)
+            forget(connection, message)
     return Changed(len(free), len(rows) - len(free))

@@ -24,6 +24,16 @@ def stage(connection: sqlite3.Connection, staged: Staged | None, chunk: bytes, n
 
 
 def discard(connection: sqlite3.Connection, message: int) -> None:
+    """Forget a body that is still arriving.
+
+    One that was written as a message stays: its session knows only that the sync failed, and others may have it already.
+    """
+    arriving = "SELECT 1 FROM message WHERE id = ? AND begun IS NOT NULL"
+    if connection.execute(arriving, (message,)).fetchone():
+        forget(connection, message)
+
+
+def forget(connection: sqlite3.Connection, message: int) -> None:
     """Delete a message with its body."""
     connection.execute(
         "DELETE FROM chunk WHERE id BETWEEN ? AND ?", (message * CHUNKS, message * CHUNKS + CHUNKS - 1)
@@ -35,7 +45,7 @@ def sweep(connection: sqlite3.Connection, before: float) -> int:
     """Delete bodies that began to arrive before that time and never were accepted."""
     rows = connection.execute("SELECT id FROM message WHERE begun < ?", (before,)).fetchall()
     for (message,) in rows:
-        discard(connection, message)
+        forget(connection, message)
     return len(rows)
 
 

@@ -1,4 +1,4 @@
-"""The spool of one node: an SQLite file, write-ahead log, one committer thread a process."""
+"""The spool of one node: an SQLite file with its write-ahead log, one committer a process."""
 
 import asyncio
 import os
@@ -72,7 +72,9 @@ class SqliteSpool:
     def stage(self, staged: Staged | None, chunk: bytes) -> asyncio.Future[Staged]:
         """See Spool; the chunk need not be on disk before the message's own commit, which syncs all of the log."""
         now = time.time()
-        return self._committer.submit(lambda c: queries.stage(c, staged, chunk, now), durable=False)
+        return self._committer.submit(
+            lambda c: queries.stage(c, staged, chunk, now), durable=False, octets=len(chunk)
+        )
 
     def discard(self, staged: Staged) -> asyncio.Future[None]:
         """See Spool."""

@@ -15,18 +15,20 @@ from mxfleet.mxd.spool.results import Record, record
 class Job:
     """A piece of work with its own savepoint: its failure undoes only itself."""
 
-    __slots__ = ("durable", "future", "slow", "work")
+    __slots__ = ("durable", "future", "octets", "slow", "work")
 
     def __init__(
         self,
         work: Callable[[sqlite3.Connection], Any],
         durable: bool,
         slow: bool,
+        octets: int,
         future: asyncio.Future[Any],
     ) -> None:
         self.work = work
         self.durable = durable
         self.slow = slow
+        self.octets = octets  # that it writes, where they are many
         self.future = future
 
     def run(self, connection: sqlite3.Connection) -> tuple[Any, BaseException | None]:
@@ -45,12 +47,13 @@ class Job:
 class Recording:
     """The result of an attempt: written together with its neighbours, for nothing in it is refused."""
 
-    __slots__ = ("durable", "future", "record", "slow")
+    __slots__ = ("durable", "future", "octets", "record", "slow")
 
     def __init__(self, result: Record, future: asyncio.Future[bool]) -> None:
         self.record = result
         self.durable = True
         self.slow = False
+        self.octets = 0
         self.future = future
 
 

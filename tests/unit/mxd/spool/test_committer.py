@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -14,7 +15,8 @@ from mxfleet.errors import SpoolError
 from mxfleet.mxd.spool import log, schema
 from mxfleet.mxd.spool.committer import Committer
 from mxfleet.mxd.spool.inserts import Accepted, accepted
-from mxfleet.mxd.spool.protocol import Envelope
+from mxfleet.mxd.spool.protocol import CHUNK, Envelope
+from mxfleet.mxd.spool.sqlite import SqliteSpool
 from mxfleet.mxd.spool.turn import Turn
 
 
@@ -56,6 +58,94 @@ async def test_what_the_disk_does_not_take_is_promised_to_nobody(
     monkeypatch.setattr(os, "fdatasync", broken)
     with pytest.raises(SpoolError, match=r"spool\.sqlite: not on the disk: .* Input/output error"):
         await committer.accept(letter())
+
+
+def fails_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [OSError(errno.EIO, os.strerror(errno.EIO))]
+    sync = os.fdatasync
+
+    def disk(file: int) -> None:
+        if answers:
+            raise answers.pop()
+        sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", disk)
+
+
+async def test_after_a_failed_sync_nothing_is_promised_on_the_strength_of_that_log(
+    path: Path, committer: Committer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes the refused pages for written; they and all behind them would be gone after a power cut."""
+    fails_once(monkeypatch)
+    with pytest.raises(SpoolError):
+        await committer.accept(letter(0))
+    await committer.accept(letter(1))
+    survivor = tmp_path / "survivor.sqlite"
+    shutil.copy(path, survivor)  # without its log
+    assert kept(survivor) == ["t0", "t1"]
+
+
+async def test_while_the_log_cannot_be_begun_anew_nothing_is_promised(
+    path: Path, committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "BUSY", 0.05)
+    await committer.accept(letter(0))
+    fails_once(monkeypatch)
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM message").fetchone()
+    with pytest.raises(SpoolError):
+        await committer.accept(letter(1))
+    with pytest.raises(
+        SpoolError, match="after a failed sync the log cannot be written anew, somebody reads it"
+    ):
+        await committer.accept(letter(2))
+    reader.close()
+    await committer.accept(letter(3))
+
+
+async def test_a_large_message_that_a_failed_sync_left_in_doubt_stays_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session discards what it had staged; the courier may have found the message already."""
+    spool = SqliteSpool(path)
+    staged = await spool.stage(None, b"x" * CHUNK)
+    fails_once(monkeypatch)
+    with pytest.raises(SpoolError):
+        await spool.accept(letter().envelope, ["alice@corp.test"], b"", b"rest", staged)
+    await spool.discard(staged)
+    (lease,) = await spool.claim("courier", 10.0, 60.0, 5)
+    assert await spool.chunk(lease.message.number, 0) == b"x" * CHUNK
+    spool.close()
+
+
+async def test_pieces_of_large_messages_count_towards_the_log(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "SHARE", 2_000_000)
+    spool = SqliteSpool(path)
+    staged = None
+    for _ in range(60):
+        staged = await spool.stage(staged, b"x" * CHUNK)
+    written = size(path.with_name(path.name + "-wal"))
+    spool.close()
+    assert written < 8_000_000  # of 16 MB
+
+
+async def test_closing_does_not_wait_for_who_waits_for_its_turn(path: Path) -> None:
+    for _ in range(5):
+        committer, other = Committer(path, lambda: None), Turn(path)
+        other.take()
+        waiting = committer.accept(letter())
+        await asyncio.sleep(0.01)  # its thread waits for the turn, and so does the one that shortens the log
+        committer.shorten()
+        threading.Timer(0.02, other.give).start()
+        closing = threading.Thread(target=committer.close, daemon=True)
+        closing.start()
+        await asyncio.to_thread(closing.join, 10)
+        assert not closing.is_alive()
+        await asyncio.wait_for(waiting, 10)
+        other.close()
 
 
 async def test_who_waits_for_the_disk_is_told_only_after_it(
