@@ -85,10 +85,17 @@ def _ours(zones: int) -> dict[str, Any]:
 
 def _our_run(zones: int, *, again: bool) -> tuple[int, int, float]:
     from mxfleet.dns.providers.cloudflare import connect
-    from mxfleet.dns.publish import apply_plan, make_plan
+    from mxfleet.dns.publish import Planned, apply_plan, make_plan
+    from mxfleet.fleet.transport_policy import policy_text
     from mxfleet.keys.ledger import writing
 
     fleet = _fleet(zones)
+    policy = policy_text(fleet).encode()
+
+    def plan(of: dict[str, Any]) -> Planned:
+        """The policy is on all nodes, of which there are none here."""
+        return make_plan(fleet, writer.state, of, fetch=lambda _host, _address: policy)
+
     with double(zones) as (where, process), tempfile.TemporaryDirectory() as state:
         begun = time.monotonic()
 
@@ -99,12 +106,12 @@ def _our_run(zones: int, *, again: bool) -> tuple[int, int, float]:
 
         with writing(Path(state), lambda: datetime.now(UTC), "bench", fleet.name) as writer:
             writer.append(*_keys(fleet))
-            make_plan(fleet, writer.state, providers())
+            plan(providers())
             planned, applying = None, providers()
-            planned = make_plan(fleet, writer.state, applying)
+            planned = plan(applying)
             apply_plan(planned, writer, applying)
             if again:
-                assert not make_plan(fleet, writer.state, providers()).plan.pending
+                assert not plan(providers()).plan.pending
         seconds = time.monotonic() - begun
         found = counted(process)
     assert found["records"] == 12 * zones + 12, found

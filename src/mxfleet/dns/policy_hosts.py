@@ -24,7 +24,7 @@ Fetch = Callable[[str, Address], bytes]
 
 def unserved(fleet: Fleet, domains: Collection[str], fetch: Fetch | None = None) -> dict[str, str]:
     """By domain the first address that does not serve the fleet's policy, and what it does instead."""
-    look = fetch or fetcher(fleet)
+    look = _impatient(fetch or fetcher(fleet))
     service = fleet.service.addresses if fleet.service else ()
     places = [(fleet.mx_hostname, address) for address in service]
     places += [(node.name, address) for node in fleet.nodes for address in node.addresses]
@@ -37,6 +37,22 @@ def unserved(fleet: Fleet, domains: Collection[str], fetch: Fetch | None = None)
             if problem:
                 found.setdefault(domain, problem)
     return found
+
+
+def _impatient(fetch: Fetch) -> Fetch:
+    """An address that was silent once is not waited for again: a thousand domains ask the same few."""
+    silent: dict[Address, TimeoutError] = {}
+
+    def look(host: str, address: Address) -> bytes:
+        if address in silent:
+            raise silent[address]
+        try:
+            return fetch(host, address)
+        except TimeoutError as error:
+            silent[address] = error
+            raise
+
+    return look
 
 
 def _problem(look: Fetch, domain: str, owner: str, address: Address, wanted: bytes) -> str:

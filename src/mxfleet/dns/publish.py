@@ -10,7 +10,7 @@ from mxfleet.dns.families import Family, our_names, selector_name
 from mxfleet.dns.guards import moving_policies, refuse_unsafe
 from mxfleet.dns.hosting import providers_for
 from mxfleet.dns.plan import Plan, ZonePlan, former_family, plan_zone
-from mxfleet.dns.policy_hosts import unserved
+from mxfleet.dns.policy_hosts import Fetch, unserved
 from mxfleet.dns.providers.protocol import Provider, Snapshot
 from mxfleet.dns.records import Identity
 from mxfleet.errors import DnsError, FleetError, PlanStale
@@ -70,10 +70,12 @@ def make_plan(
     adopt: bool = False,
     without: Collection[Family] = (),
     told: Told = unheard,
+    fetch: Fetch | None = None,
 ) -> Planned:
     """Read the fleet's zones (or those named) and plan; raises DnsError, FleetError for a zone not in the fleet.
 
-    Records of the families `without` are left as they are.
+    Records of the families `without` are left as they are. `fetch` asks the hosts of MTA-STS policies, by HTTPS where
+    it is None.
     """
     if unknown := [zone for zone in zones if zone not in providers]:
         raise FleetError(
@@ -100,7 +102,7 @@ def make_plan(
         for change in plan.changes
         if change.after and change.family is Family.MTA_STS
     ]
-    missing = unserved(fleet, announced) if announced else {}
+    missing = unserved(fleet, announced, fetch) if announced else {}
     return Planned(Plan(fleet.name, tuple(plans), wanted.elsewhere), snapshots, state, missing, moving)
 
 

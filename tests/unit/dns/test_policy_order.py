@@ -7,7 +7,7 @@ import pytest
 
 from mxfleet.dns.families import Family
 from mxfleet.dns.guards import moving_policies, refusals
-from mxfleet.dns.policy_hosts import unserved
+from mxfleet.dns.policy_hosts import THREADS, unserved
 from mxfleet.dns.publish import _only
 from mxfleet.fleet import Address, Fleet
 from mxfleet.fleet.transport_policy import policy_text
@@ -80,6 +80,20 @@ def served(policies: dict[str, bytes | Exception]) -> dict[str, str]:
 def test_the_first_host_that_does_not_serve_the_policy_is_named(said: bytes | Exception, reason: str) -> None:
     assert served({}) == {}
     assert served({"10.77.0.12": said}) == {"corp.test": reason}
+
+
+def test_a_host_that_is_silent_is_waited_for_a_few_times_and_not_once_a_domain() -> None:
+    waited: list[Address] = []
+
+    def fetch(_host: str, address: Address) -> bytes:
+        if str(address) == "10.77.0.12":
+            waited.append(address)
+            raise TimeoutError("timed out")
+        return policy_text(STS).encode()
+
+    domains = [f"d{number}.test" for number in range(1000)]
+    assert len(unserved(STS, domains, fetch)) == 1000
+    assert len(waited) <= THREADS
 
 
 def test_a_family_that_cannot_be_reached_from_here_is_no_reason() -> None:
