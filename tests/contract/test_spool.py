@@ -346,6 +346,47 @@ async def test_what_is_re_routed_goes_before_all_others_of_a_domain_to_avoid(spo
     assert [x.domain for x in await take(spool, avoid={"slow.test"})] == ["other.test"]
 
 
+async def test_what_is_re_routed_and_deferred_is_found_behind_all_of_a_domain_to_avoid(spool: Spool) -> None:
+    await put(spool, "moved")
+    await spool.reroute(190.0, Selection(trace="moved"), "192.0.2.1:25")
+    (lease,) = await take(spool)
+    await spool.record(lease, all_of(lease, "waiting", "451"), 300.0)
+    await asyncio.gather(*(spool.accept(envelope(f"g{n}"), ["u@one.test"], b"", b"x") for n in range(600)))
+    assert await spool.next_due({"one.test"}) == 300.0
+    assert await spool.due(299.0, 10, {"one.test"}) == ()
+    (found,) = await spool.due(300.0, 10, {"one.test"})
+    assert [x.message.envelope.trace for x in await spool.lease("courier", 300.0, 30.0, [found])] == ["moved"]
+
+
+async def test_a_hop_to_avoid_hides_nothing_but_what_is_re_routed_to_it(spool: Spool) -> None:
+    await asyncio.gather(*(spool.accept(envelope(f"g{n}"), ["u@one.test"], b"", b"x") for n in range(600)))
+    await spool.reroute(200.0, Selection(), "192.0.2.1:25")
+    assert await spool.next_due({"192.0.2.1:25"}) is None
+    assert await spool.due(300.0, 10, {"192.0.2.1:25"}) == ()
+    await put(spool, "stays", received=150.0)
+    await put(spool, "elsewhere", received=160.0)
+    await put(spool, "spared", received=160.0, sender="b@other.test")
+    for trace in ("elsewhere", "spared"):
+        await spool.reroute(200.0, Selection(trace=trace), "192.0.2.2:25")
+    assert await spool.next_due({"192.0.2.1:25", "192.0.2.2:25"}) == 150.0
+    assert await spool.next_due({"192.0.2.1:25"}) == 0.0
+    found = await spool.due(300.0, 10, {"192.0.2.1:25"}, spare={"other.test"})
+    leases = await spool.lease("courier", 300.0, 30.0, found)
+    assert {x.message.envelope.trace for x in leases} == {"stays", "elsewhere"}
+
+
+async def test_a_hop_is_given_no_more_than_a_share_whatever_the_domains(spool: Spool) -> None:
+    for number in range(5):
+        await put(spool, f"t{number}", f"u@d{number}.test")
+    await spool.reroute(200.0, Selection(), "192.0.2.1:25")
+    await put(spool, "other", "u@d0.test")
+    assert [(x.domain, x.hop) for x in await take(spool, each=2)] == [
+        ("d0.test", "192.0.2.1:25"),
+        ("d1.test", "192.0.2.1:25"),
+        ("d0.test", ""),
+    ]
+
+
 async def test_expire_leaves_one_last_try(spool: Spool) -> None:
     await put(spool, "t1")
     (lease,) = await take(spool)
@@ -482,12 +523,23 @@ INSERT INTO delivery VALUES (1, 1, 'one.test', 150.0, 2, 7, NULL, '451 later'), 
 INSERT INTO recipient VALUES (1, 0, 'u@one.test', 'waiting', '451 later'), (2, 0, 'u@two.test', 'waiting', '');
 PRAGMA user_version = 1;
 """
+SHAPE = "SELECT name, sql FROM sqlite_master WHERE type = 'index'"
 
 
-async def test_a_spool_of_the_first_version_is_brought_up_to_date_with_its_mail(tmp_path: Path) -> None:
-    path = tmp_path / "spool"
+def make_old(path: Path, version: int) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(VERSION_1)
+        for number in range(1, version):
+            connection.executescript(schema.MIGRATIONS[number])
+        connection.execute(f"PRAGMA user_version = {version}")
+
+
+@pytest.mark.parametrize("version", range(1, schema.VERSION))
+async def test_a_spool_of_an_older_version_is_brought_up_to_date_with_its_mail(
+    tmp_path: Path, version: int
+) -> None:
+    path = tmp_path / "spool"
+    make_old(path, version)
     with pytest.raises(SpoolError, match="written by an older mxd"):
         schema.connect_reader(path)
     spool = SqliteSpool(path)
@@ -498,25 +550,30 @@ async def test_a_spool_of_the_first_version_is_brought_up_to_date_with_its_mail(
     spool.close()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         migrated = {row[1:4] for row in connection.execute("PRAGMA table_info(delivery)")}
+        indexes = set(connection.execute(SHAPE))
     fresh = tmp_path / "fresh"
     schema.create(fresh)
     with contextlib.closing(sqlite3.connect(fresh)) as connection:
         assert {row[1:4] for row in connection.execute("PRAGMA table_info(delivery)")} == migrated
+        assert set(connection.execute(SHAPE)) == indexes
 
 
+@pytest.mark.parametrize("version", range(1, schema.VERSION))
 def test_power_that_fails_in_a_migration_leaves_the_old_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
     path = tmp_path / "spool"
+    make_old(path, version)
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executescript(VERSION_1)
-    broken = schema.MIGRATIONS[1] + "SELECT no_such_function();\n"
+        indexes = set(connection.execute(SHAPE))
+    last = schema.VERSION - 1
     with monkeypatch.context() as patch:
-        patch.setitem(schema.MIGRATIONS, 1, broken)
+        patch.setitem(schema.MIGRATIONS, last, schema.MIGRATIONS[last] + "SELECT no_such_function();\n")
         with pytest.raises(SpoolError, match="cannot be prepared"):
             schema.create(path)
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (version,)
+        assert set(connection.execute(SHAPE)) == indexes
         assert connection.execute("SELECT count(*) FROM delivery").fetchone() == (2,)
     schema.create(path)
 

@@ -23,9 +23,9 @@ from mxfleet.mxd.wildcards import Wildcards
 from mxfleet.mxd.window import Pace, Window
 
 RECIPIENTS: Final = 100  # of one DATA (RFC 5321 §4.5.3.1.8: at least that many are taken)
-REMEMBERED: Final = 10_000  # domains whose destination is kept in mind
+REMEMBERED: Final = 10_000  # domains and hops whose destination is kept in mind
 SLOW: Final = 5.0  # seconds without an answer after which an attempt takes no place from other destinations
-HANGING: Final = 15.0  # seconds after which a hop of its own that hangs is looked at again; nothing avoids it
+HANGING: Final = 15.0  # seconds after which what hangs is looked at again, where nothing avoids it
 FEW: Final = 25  # leases that are not worth a search of their own while others are being tried
 SLOWEST: Final = 10  # times as many attempts may be slow as run otherwise; more wait like all
 
@@ -53,7 +53,7 @@ class Dispatcher:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._sites: dict[str, Site] = {}
         self._ready: deque[Site] = deque()  # those that have somebody waiting, in turn
-        self._domains: dict[str, str] = {}
+        self._domains: dict[str, str] = {}  # the site of each domain, and of each hop of an operator
         self._senders: Counter[str] = Counter()
         self._counted: set[int] = set()  # deliveries that count there
 
@@ -70,7 +70,7 @@ class Dispatcher:
         return 0 if self._short else room
 
     def avoid(self) -> set[str]:
-        """The domains whose destination has all that it may have."""
+        """The domains and hops whose destination has all that it may have."""
         now = time.monotonic()
         full = {key for key, site in self._sites.items() if site.full(now)}
         return {domain for domain, key in self._domains.items() if key in full} if full else set()
@@ -129,9 +129,9 @@ class Dispatcher:
         site = self._sites.get(key)
         if site is None:
             site = self._sites[key] = self._site(waiting)
-        if not waiting.lease.hop:
-            self._domains.pop(waiting.lease.domain, None)
-            self._domains[waiting.lease.domain] = key
+        to = waiting.lease.hop or waiting.lease.domain
+        self._domains.pop(to, None)
+        self._domains[to] = key
         if site.is_closed(time.monotonic()):  # back it goes, and costs nobody a slot
             self._desk.run(self._put_back(waiting.lease, self._wait(waiting.lease, site)))
             return
@@ -248,7 +248,7 @@ class Dispatcher:
     def _wait(self, lease: Lease, site: Site) -> float:
         """Seconds for which nobody looks at it again: those of its destination, which else `avoid` sees to."""
         seconds = site.window.pause(time.monotonic())
-        if not seconds and (lease.hop or self._domains.get(lease.domain) != site.key):
+        if not seconds and self._domains.get(lease.hop or lease.domain) != site.key:
             return HANGING
         return seconds
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,18 @@ from mxfleet.mxd.dispatch import HANGING, Dispatcher
 from mxfleet.mxd.observe import logger
 from mxfleet.mxd.route import Place, Router
 from mxfleet.mxd.security import Security
-from mxfleet.mxd.spool.protocol import Envelope, Lease, Notice, Recipient, Result, StoredMessage
+from mxfleet.mxd.spool.protocol import (
+    Envelope,
+    Lease,
+    Notice,
+    Recipient,
+    Result,
+    Selection,
+    StoredMessage,
+)
+from mxfleet.mxd.spool.sqlite import SqliteSpool
 from mxfleet.mxd.tls import Certificates
+from mxfleet.mxd.turns import Waiting
 from mxfleet.mxd.window import BEGIN
 
 ROUTE = settings.RouteSettings(kind="lmtp", host="127.0.0.1", port=24)
@@ -132,12 +143,46 @@ async def test_what_came_when_all_places_hung_is_due_then_too(run: Run) -> None:
     assert run.spool.back[99] <= time.time()
 
 
-async def test_a_hop_of_its_own_is_avoided_by_nobody_and_so_waits_a_while(run: Run) -> None:
+async def test_a_hop_of_its_own_that_hangs_is_avoided_and_the_domain_is_not(run: Run) -> None:
     for number in range(BEGIN + 1):
         run.dispatcher.add(lease(number, HOP))
     await run.until(lambda: BEGIN in run.spool.back)
+    assert run.dispatcher.avoid() == {HOP}
+    assert run.spool.back[BEGIN] <= time.time()
+    run.host.answers.set()
+    await run.until(lambda: not run.dispatcher.leases)
     assert run.dispatcher.avoid() == set()
-    assert run.spool.back[BEGIN] > time.time() + HANGING / 2
+
+
+async def test_what_goes_where_nothing_avoids_it_any_more_waits_a_while(run: Run) -> None:
+    for number in range(BEGIN):
+        run.dispatcher.add(lease(number))
+    await run.until(lambda: run.dispatcher.avoid() == {"slow.test"})
+    waiting = Waiting(lease(99), Place("127.0.0.1:24"))
+    site = run.dispatcher._sites[waiting.place.key]
+    run.dispatcher._domains["slow.test"] = "another host:24"
+    assert run.dispatcher._wait(waiting.lease, site) == HANGING
+
+
+@pytest.mark.parametrize("domains", [1, 400])
+async def test_much_that_is_re_routed_to_one_hop_leaves_the_room_to_others(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, domains: int
+) -> None:
+    monkeypatch.setattr(dispatch, "SLOW", 3600.0)
+    spool, each = SqliteSpool(tmp_path / "spool"), 20
+    for number in range(400):
+        one = Envelope(trace=f"t{number}", sender=f"a@s{number}.test", received=1.0, expires=9e9)
+        await spool.accept(one, [f"u@d{number % domains}.test"], b"", b"x")
+    await spool.reroute(2.0, Selection(), HOP)
+    first = 0
+    while found := await spool.due(3.0, min(run.dispatcher.wanted(), 100), run.dispatcher.avoid(), each):
+        first = first or len(found)
+        for claimed in await spool.lease("mx1", 3.0, 30.0, found):
+            run.dispatcher.add(claimed)
+    spool.close()
+    assert len(run.dispatcher.leases) == first == each
+    run.host.answers.set()
+    await run.until(lambda: not run.dispatcher.leases)
 
 
 async def test_what_only_waits_is_read_anew_when_the_operator_has_changed_something(

@@ -1,4 +1,7 @@
-"""Which deliveries are due, and leasing them: a long queue of one destination or one sender hides nobody's."""
+"""Which deliveries are due, and leasing them: a long queue of one destination or one sender hides nobody's.
+
+What the operator has re-routed does not go where the rest of its domain goes: its destination is its hop.
+"""
 
 import sqlite3
 from collections import Counter
@@ -17,8 +20,15 @@ DOMAINS: Final = (  # those that have deliveries, by steps through the index; th
     " SELECT (SELECT min(domain) FROM delivery WHERE domain > step.domain) FROM step"
     " WHERE step.domain IS NOT NULL LIMIT ?) SELECT domain FROM step WHERE domain IS NOT NULL"
 )
+HOPS: Final = (  # those that something is re-routed to, likewise; an operator names few
+    "WITH RECURSIVE step(hop) AS (SELECT min(hop) FROM delivery WHERE hop <> '' UNION ALL"
+    " SELECT (SELECT min(hop) FROM delivery WHERE hop <> '' AND hop > step.hop) FROM step"
+    " WHERE step.hop IS NOT NULL) SELECT hop FROM step WHERE hop IS NOT NULL"
+)
+TO: Final = "iif(hop = '', domain, hop)"  # a hop has a port, so that it is no domain
+Row = tuple[int, str, str, str]  # number, domain, sender, hop
 _envelopes = msgspec.json.Decoder(Envelope)
-_candidates = msgspec.json.Decoder(list[tuple[int, str, str]])
+_rows_of = msgspec.json.Decoder(list[Row])
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -32,7 +42,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class _Choice:
-    """Candidates that fit a wish, in the order in which they are offered; none of a domain to avoid is."""
+    """Candidates that fit a wish, in the order in which they are offered; none of a destination to avoid is."""
 
     def __init__(self, wish: Wish) -> None:
         self._wish = wish
@@ -46,22 +56,22 @@ class _Choice:
     @property
     def sated(self) -> frozenset[str]:
         """Of which there are as many as are wanted."""
-        return frozenset(domain for domain, count in self._taken.items() if count >= self._wish.each)
+        return frozenset(to for to, count in self._taken.items() if count >= self._wish.each)
 
-    def offer(self, rows: Iterable[tuple[int, str, str]]) -> None:
+    def offer(self, rows: Iterable[Row]) -> None:
         wish = self._wish
-        for delivery, domain, sender in rows:
+        for delivery, domain, sender, hop in rows:
             if self.full:
                 return
-            if sender in wish.spare or self._taken[domain] >= wish.each:
+            if sender in wish.spare or self._taken[hop or domain] >= wish.each:
                 continue
             if delivery not in self.found:
-                self._taken[domain] += 1
+                self._taken[hop or domain] += 1
                 self.found[delivery] = Candidate(delivery, domain, sender)
 
 
 def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
-    """The oldest that fit; where the oldest of all do not, a look at each domain, then past all of a sender."""
+    """The oldest that fit; where the oldest of all do not, a look at each hop and domain, then past all of a sender."""
     choice = _Choice(wish)
     ahead = wish.limit * LOOK_AHEAD
     for rows in (wish.limit, ahead):
@@ -69,6 +79,7 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
         choice.offer(fitting)
         if seen < rows or choice.full:
             return tuple(choice.found.values())
+    _each_hop(connection, wish, choice)
     whole = _each_domain(connection, wish, choice)
     if wish.spare and not whole and not choice.full:  # past all of a sender, which may be all that is due
         choice.offer(_past_senders(connection, wish, ahead))
@@ -77,20 +88,33 @@ def due(connection: sqlite3.Connection, wish: Wish) -> tuple[Candidate, ...]:
 
 def _oldest(
     connection: sqlite3.Connection, wish: Wish, rows: int, avoid: frozenset[str]
-) -> tuple[int, list[tuple[int, str, str]]]:
-    """How many there are among so many of the oldest, and which of them fit; `held` is asked only of those.
-
-    What the operator has re-routed does not go where the rest of its domain goes.
-    """
+) -> tuple[int, list[Row]]:
+    """How many there are among so many of the oldest, and which of them fit; `held` is asked only of those."""
     seen, fitting = connection.execute(
-        "SELECT count(*), json_group_array(json_array(id, domain, sender)) FILTER ("
-        "WHERE (domain NOT IN (SELECT value FROM json_each(?)) OR (SELECT hop FROM delivery WHERE id = oldest.id) <> '')"
+        "SELECT count(*), json_group_array(json_array(id, domain, sender, hop)) FILTER ("  # noqa: S608 - words of our own
+        f"WHERE {TO} NOT IN (SELECT value FROM json_each(?))"
         " AND sender NOT IN (SELECT value FROM json_each(?))"
         " AND (SELECT held FROM delivery WHERE id = oldest.id) = 0)"
-        " FROM (SELECT id, domain, sender FROM delivery WHERE due <= ? ORDER BY due LIMIT ?) AS oldest",
+        " FROM (SELECT id, domain, sender, hop FROM delivery WHERE due <= ? ORDER BY due LIMIT ?) AS oldest",
         (as_json(avoid), as_json(wish.spare), wish.now, rows),
     ).fetchone()
-    return seen, _candidates.decode(fitting)
+    return seen, _rows_of.decode(fitting)
+
+
+def _each_hop(connection: sqlite3.Connection, wish: Wish, choice: _Choice) -> None:
+    """Offer the oldest for each hop that something is re-routed to, past all of the senders to spare."""
+    for (hop,) in connection.execute(HOPS).fetchall():
+        if hop not in wish.avoid and hop not in choice.sated:
+            choice.offer(_of_hop(connection, hop, wish))
+
+
+def _of_hop(connection: sqlite3.Connection, hop: str, wish: Wish) -> list[Row]:
+    return _rows(
+        connection,
+        "SELECT id, domain, sender, hop FROM delivery WHERE hop <> '' AND hop = ? AND due <= ?"
+        " AND sender NOT IN (SELECT value FROM json_each(?)) AND held = 0 ORDER BY due LIMIT ?",
+        (hop, wish.now, as_json(wish.spare), min(wish.each, wish.limit)),
+    )
 
 
 def _each_domain(connection: sqlite3.Connection, wish: Wish, choice: _Choice) -> bool:
@@ -114,30 +138,29 @@ def _domains(connection: sqlite3.Connection) -> Iterator[str]:
         yield domain
 
 
-def _of_domain(
-    connection: sqlite3.Connection, domain: str, now: float, most: int
-) -> list[tuple[int, str, str]]:
+def _of_domain(connection: sqlite3.Connection, domain: str, now: float, most: int) -> list[Row]:
     return _rows(
         connection,
-        "SELECT id, domain, sender FROM delivery WHERE domain = ? AND due <= ? AND held = 0 ORDER BY due LIMIT ?",
+        "SELECT id, domain, sender, hop FROM delivery INDEXED BY delivery_domain"
+        " WHERE domain = ? AND due <= ? AND hop = '' AND held = 0 ORDER BY due LIMIT ?",
         (domain, now, most),
     )
 
 
-def _past_senders(connection: sqlite3.Connection, wish: Wish, limit: int) -> list[tuple[int, str, str]]:
+def _past_senders(connection: sqlite3.Connection, wish: Wish, limit: int) -> list[Row]:
     return _rows(
         connection,
-        "SELECT id, domain, sender FROM delivery INDEXED BY delivery_due WHERE due <= ?"
+        "SELECT id, domain, sender, hop FROM delivery INDEXED BY delivery_due WHERE due <= ? AND hop = ''"
         " AND sender NOT IN (SELECT value FROM json_each(?)) AND domain NOT IN (SELECT value FROM json_each(?))"
         " AND held = 0 ORDER BY due LIMIT ?",
         (wish.now, as_json(wish.spare), as_json(wish.avoid), limit),
     )
 
 
-def _rows(connection: sqlite3.Connection, query: str, values: Sequence[object]) -> list[tuple[int, str, str]]:
+def _rows(connection: sqlite3.Connection, query: str, values: Sequence[object]) -> list[Row]:
     """All rows as one value: each row by itself would give up the interpreter lock."""
-    whole = f"SELECT json_group_array(json_array(id, domain, sender)) FROM ({query})"  # noqa: S608 - words of our own
-    return _candidates.decode(connection.execute(whole, values).fetchone()[0])
+    whole = f"SELECT json_group_array(json_array(id, domain, sender, hop)) FROM ({query})"  # noqa: S608 - words of our own
+    return _rows_of.decode(connection.execute(whole, values).fetchone()[0])
 
 
 def lease(

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from mxfleet.mxd.spool.claims import DOMAINS, as_json
+from mxfleet.mxd.spool.claims import DOMAINS, HOPS, TO, as_json
 from mxfleet.mxd.spool.operator import where
 from mxfleet.mxd.spool.protocol import (
     DomainSummary,
@@ -22,17 +22,20 @@ _envelopes = msgspec.json.Decoder(Envelope)
 
 
 def next_due(connection: sqlite3.Connection, avoid: Collection[str]) -> float | None:
-    """When the next delivery is due that is for none of these domains, however many wait for those."""
+    """When the next delivery is due that goes to none of these domains and hops, however many wait for those."""
     seen, found = connection.execute(
-        "SELECT count(*), min(due) FILTER (WHERE domain NOT IN (SELECT value FROM json_each(?))) FROM"
-        " (SELECT due, domain FROM delivery WHERE due IS NOT NULL ORDER BY due LIMIT ?)",
+        f"SELECT count(*), min(due) FILTER (WHERE {TO} NOT IN (SELECT value FROM json_each(?))) FROM"  # noqa: S608 - words of our own
+        " (SELECT due, domain, hop FROM delivery WHERE due IS NOT NULL ORDER BY due LIMIT ?)",
         (as_json(avoid), NEAREST if avoid else 1),
     ).fetchone()
     if found is None and seen == NEAREST:
         found = connection.execute(
-            f"SELECT min((SELECT min(due) FROM delivery WHERE domain = step.domain)) FROM ({DOMAINS}) AS step"  # noqa: S608 - words of our own
-            " WHERE domain NOT IN (SELECT value FROM json_each(?))",
-            (-1, as_json(avoid)),
+            "SELECT min(due) FROM (SELECT (SELECT min(due) FROM delivery INDEXED BY delivery_domain"  # noqa: S608 - words of our own
+            f" WHERE domain = step.domain AND hop = '') AS due FROM ({DOMAINS}) AS step"
+            " WHERE domain NOT IN (SELECT value FROM json_each(?))"
+            f" UNION ALL SELECT (SELECT min(due) FROM delivery WHERE hop <> '' AND hop = step.hop) FROM ({HOPS}) AS step"
+            " WHERE hop NOT IN (SELECT value FROM json_each(?)))",
+            (-1, as_json(avoid), as_json(avoid)),
         ).fetchone()[0]
     due: float | None = found
     return due

@@ -87,8 +87,9 @@ class Spool(Protocol):
     ) -> asyncio.Future[tuple[Candidate, ...]]:
         """Up to `limit` deliveries that are due, oldest first, without a claim: it holds nobody up.
 
-        None for the domains in `avoid` (but what is re-routed) or by the senders in `spare`, no more than `each` for any other domain; one
-        with a long queue hides nobody's. It may find fewer than there are: a caller asks again.
+        None for the destinations in `avoid` or by the senders in `spare`, no more than `each` for any other; one with
+        a long queue hides nobody's. A destination is a domain, or the hop that the operator has re-routed to. It may
+        find fewer than there are: a caller asks again.
         """
 
     def lease(
@@ -156,7 +157,7 @@ class Spool(Protocol):
         """Give deliveries one last try now, after which they fail."""
 
     def next_due(self, avoid: Collection[str] = ()) -> asyncio.Future[float | None]:
-        """When the next delivery is due, leases included."""
+        """When the next delivery is due, leases included; `avoid` as in `due`."""
 
     def waiting(self) -> asyncio.Future[int]:
         """How many deliveries there are."""

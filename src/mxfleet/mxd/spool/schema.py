@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mxfleet.errors import SpoolError
 
-VERSION = 2
+VERSION = 3
 APPLICATION = 0x6D786401  # "mxd\1" in the file header, so that file(1) and we know our own
 BUSY = 10.0  # seconds that an opening or a statement waits for another process
 PAGE = 8_192  # octets of a page in a new spool: half the system calls for a body; more would make small commits large
@@ -43,9 +43,10 @@ CREATE TABLE delivery (
   expires REAL NOT NULL DEFAULT 0,       -- earlier than the envelope says, where the operator says so
   warned INTEGER NOT NULL DEFAULT 0      -- 1: its sender was told of the delay
 );
-CREATE INDEX delivery_due ON delivery (due, domain, sender);
+CREATE INDEX delivery_due ON delivery (due, domain, sender, hop);
 CREATE INDEX delivery_message ON delivery (message);
-CREATE INDEX delivery_domain ON delivery (domain, due);
+CREATE INDEX delivery_domain ON delivery (domain, due, hop);
+CREATE INDEX delivery_hop ON delivery (hop, due, sender) WHERE hop <> '';
 CREATE TABLE recipient (
   delivery INTEGER NOT NULL,
   number INTEGER NOT NULL,
@@ -67,6 +68,13 @@ ALTER TABLE delivery ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;
 UPDATE delivery SET held = 1 WHERE due IS NULL;
 DROP INDEX delivery_due;
 CREATE INDEX delivery_due ON delivery (due, domain, sender);
+""",
+    2: """
+DROP INDEX delivery_due;
+CREATE INDEX delivery_due ON delivery (due, domain, sender, hop);
+DROP INDEX delivery_domain;
+CREATE INDEX delivery_domain ON delivery (domain, due, hop);
+CREATE INDEX delivery_hop ON delivery (hop, due, sender) WHERE hop <> '';
 """,
 }
 """What turns each version into the next, in the transaction that also sets the number."""
