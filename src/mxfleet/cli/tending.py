@@ -14,10 +14,11 @@ from mxfleet.errors import DeployError, DnsError, StateMissing
 from mxfleet.fleet import Fleet
 from mxfleet.keys.facts import Issued, Minted
 from mxfleet.keys.ledger import Clock, Writer, read_state, wall_clock, writing
-from mxfleet.keys.lifecycle import WITHDRAWN
+from mxfleet.keys.lifecycle import WITHDRAWN, KeyState
+from mxfleet.keys.needs import sending_domains
 from mxfleet.keys.renewal import ALGORITHM
-from mxfleet.keys.rotation import Call, Certify, Mint, Permitted, Wait
-from mxfleet.keys.sight import NodeSight
+from mxfleet.keys.rotation import Call, Certify, Mint, Permitted, Wait, behind
+from mxfleet.keys.sight import NodeSight, Observation
 from mxfleet.keys.state import KeyView, State
 from mxfleet.keys.tending import Book, Tended, tend
 from mxfleet.keys.vault import Vault
@@ -93,7 +94,7 @@ class Live:
     def deploy(self, nodes: Sequence[str]) -> str:
         """A deploy without the nodes that cannot be reached; refused where it would change more than keys.
 
-        Where it is refused, keys that are in other hands are taken from nodes all the same.
+        Where it is refused, or stops half-way, keys that are in other hands are taken from nodes all the same.
         """
         if not self.deploys:
             return f"{', '.join(nodes)}: not what the ledger says; next: mxfleet deploy"
@@ -104,9 +105,14 @@ class Live:
             if hindrance := self._hindrance(nodes, away):
                 return self._keys_alone(nodes, hindrance)
             narration = run(self.fleet, self.inventory, away, quiet=True)
-            return narration.error().message if narration.failed else ""
         except (DeployError, StateMissing) as error:
             return self._keys_alone(nodes, error.message)
+        if not narration.failed:
+            return ""
+        self.nodes()  # some were brought along, and those behind the sick one were not
+        late = self._to_switch(nodes)
+        problem = self.switch(late) if late else ""
+        return "; ".join(filter(None, (narration.error().message, problem)))
 
     def switch(self, nodes: Sequence[NodeSight]) -> str:
         """These nodes' DKIM keys, at once and alone; a sentence where it could not be done."""
@@ -128,18 +134,38 @@ class Live:
         return ""
 
     def _keys_alone(self, nodes: Sequence[str], hindrance: str) -> str:
-        """What can be done in spite of it: for nodes that have withdrawn keys, and where it is urgent for all of these."""
+        """What can be done in spite of it; the hindrance, unless these nodes then have exactly the ledger's DKIM keys."""
+        late = self._to_switch(nodes)
+        if problem := self.switch(late) if late else "":
+            return problem
+        if not (self.urgent and late):
+            return hindrance
+        self.nodes()
+        unsure = {*self._unlike(), *(node.node for node in self.seen if node.problem)}
+        return hindrance if unsure & {*nodes} else ""
+
+    def _to_switch(self, nodes: Sequence[str]) -> list[NodeSight]:
+        """Of these nodes those that have a key that may be in other hands; where it is urgent, all with the wrong DKIM keys."""
+        state, unlike = read_state(self.root / self.fleet.state_directory), self._unlike()
+        lost = [key for key in state.dkim() if _lost(key)]
+        late = [node for node in self.seen if node.node in nodes and node.node in unlike]
+        return [node for node in late if self.urgent or any(node.holds(key) for key in lost)]
+
+    def _unlike(self) -> tuple[str, ...]:
+        """The nodes that were seen with other DKIM keys than the ledger's."""
         state = read_state(self.root / self.fleet.state_directory)
-        lost = [key for key in state.dkim() if key.state in WITHDRAWN]
-        late = [node for node in self.seen if node.node in nodes and not node.problem]
-        switched = [node for node in late if self.urgent or any(node.holds(key) for key in lost)]
-        problem = self.switch(switched) if switched else ""
-        return problem or ("" if self.urgent and switched else hindrance)
+        return behind(state, Observation(self.seen), sending_domains(self.fleet))
+
+
+def _lost(key: KeyView) -> bool:
+    """Whether no node may have the key any more: not even for the drain, which is then of its record alone."""
+    drained = key.state is KeyState.DRAINING and key.drain is not None
+    return drained or key.state in WITHDRAWN | {KeyState.REMOVED}
 
 
 def run_once(live: Live, by: str) -> Tended:
     """One run, with the ledger held."""
-    from mxfleet.keys.needs import hosts_of, sending_domains
+    from mxfleet.keys.needs import hosts_of
 
     with writing(live.root / live.fleet.state_directory, live.clock, by, live.fleet.name) as writer:
         domains, hosts = sending_domains(live.fleet), hosts_of(live.fleet)
@@ -172,7 +198,7 @@ def done(tended: Tended) -> Iterator[str]:
     if tended.records:
         yield f"{tended.records} key records changed in DNS"
     if tended.deployed:
-        yield tended.trouble or f"deployed to {', '.join(tended.deployed)}"
+        yield tended.trouble or f"keys brought to {', '.join(tended.deployed)}"
 
 
 def waiting(tended: Tended, now: datetime) -> list[str]:
