@@ -129,8 +129,7 @@ def status(
 
     fleet = load(fleet_file, os.environ, ROOT)
     state = read_state(ROOT / fleet.state_directory)
-    lives = any(key.state is not KeyState.REMOVED for key in state.tls())
-    waits, late = _look(fleet, state) if lives and not ledger_only else ({}, {})
+    waits, late = _look(fleet, state) if not ledger_only else ({}, {})
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys((*certificate_names(fleet), *(key.owner for key in state.tls()))):
         fact = state.served(name)

@@ -13,12 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 import mxfleet.cli.account
 import mxfleet.cli.dkim
 import mxfleet.cli.dns
+import mxfleet.cli.looking
 import mxfleet.cli.tls
 from mxfleet.cli import main
 from mxfleet.fleet.load import load_file
 from mxfleet.keys.accounts import matches
 from mxfleet.keys.authority import issue, make_authority
 from mxfleet.keys.ledger import read_signing
+from mxfleet.keys.sight import NodeSight
 from mxfleet.keys.vault import Vault
 
 INVENTORIES = Path(__file__).resolve().parents[3] / "inventories"
@@ -121,10 +123,25 @@ def test_a_certificate_is_imported_into_vault_and_ledger(
     [certificate] = read_signing(root / "state/example").certificates
     assert certificate.name == "mx.example.org"
     assert b"PRIVATE KEY" in Vault.of(load_file(Path(EXAMPLE)), root).read(certificate.secret.name)
-    assert main(["tls", "status", "--fleet", EXAMPLE]) == 0
+    assert main(["tls", "status", "--ledger", "--fleet", EXAMPLE]) == 0
     said = capsys.readouterr().out
     assert "mx.example.org               import     89 days left" in said
     assert "mx1.example.org              no certificate" in said
+
+
+def test_nodes_are_asked_for_certificates_whose_keys_have_no_life_in_dns_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a laboratory, or of a fleet without an authority."""
+    main(["tls", "init", "--fleet", SINGLE])
+    monkeypatch.setattr(mxfleet.cli.looking, "look_at_nodes", lambda *_: (NodeSight("mx1"),))
+    capsys.readouterr()
+    assert main(["tls", "status", "--fleet", SINGLE]) == 0
+    assert (
+        "    ! mx1: another certificate is there, or is shown; next: mxfleet tend" in capsys.readouterr().out
+    )
+    assert main(["tls", "status", "--ledger", "--fleet", SINGLE]) == 0
+    assert "another certificate" not in capsys.readouterr().out
 
 
 def test_a_certificate_for_a_stranger_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
