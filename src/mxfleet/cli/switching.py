@@ -26,7 +26,7 @@ def switch(fleet: Fleet, vault: Vault, root: Path, seen: Sequence[NodeSight]) ->
     try:
         scripts = {sight.node: _script(fleet, vault, root, sight) for sight in seen}
     except MxfleetError as error:
-        return error.message
+        return str(error)
     ask = ask_by_ssh(fleet, SECONDS)
     with ThreadPoolExecutor(max(1, len(scripts))) as pool:
         answers = pool.map(lambda name: ask(fleet.node(name), scripts[name]), scripts)

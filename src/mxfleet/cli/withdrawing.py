@@ -7,6 +7,7 @@ from typing import Any
 
 from mxfleet.cli.tending import Live, refused, run_until_quiet
 from mxfleet.dns.publish import publish_keys
+from mxfleet.errors import MxfleetError
 from mxfleet.keys.compromise import Compromise, compromise
 from mxfleet.keys.ledger import Writer, read_state, writing
 from mxfleet.keys.lifecycle import KeyState, Material
@@ -64,7 +65,7 @@ def withdraw(
         writer.append(*done.made.facts)
         if done.made.on_nodes:
             _switch(live, done)
-        done.minted = tuple(_mint(live, writer, done.made))
+        _mint(live, writer, done)
         problem = refused(lambda: publish_keys(live.fleet, writer, live.providers))
         done.revoked = not problem
         done.trouble += [problem] if problem else []
@@ -98,24 +99,29 @@ def _still(node: NodeSight, lost: Sequence[KeyView]) -> list[str]:
     ]
 
 
-def _mint(live: Live, writer: Writer, made: Compromise) -> list[str]:
-    """A new key for each line that has none to come: it is published together with the revocation."""
-    minted = []
-    for material, owner, algorithm in made.missing:
+def _mint(live: Live, writer: Writer, done: Withdrawn) -> None:
+    """A new key for each line that has none to come: it is published together with the revocation, which waits for none."""
+    for material, owner, algorithm in done.made.missing:
         if material is Material.DKIM and any(domain.name == owner for domain in live.fleet.domains):
-            fact = live.mint(owner, algorithm)
-            writer.append(fact)
-            minted.append(fact.label)
-    return minted
+            try:
+                fact = live.mint(owner, algorithm)
+                writer.append(fact)
+            except (MxfleetError, OSError) as error:
+                done.trouble.append(str(error))
+                return  # what keeps one from the vault keeps all
+            done.minted += (fact.label,)
 
 
 def until_signed(live: Live, done: Withdrawn, by: str, wait: float, say: Callable[[str], None]) -> None:
     """Take the new keys' steps for so many seconds; what is unsigned even then is trouble."""
     say(f"waiting up to {wait:.0f} s for the new key")
-    tended = run_until_quiet(live, by, wait, say)
-    left = [*([tended.trouble] if tended.trouble else []), *still_bare(live, done)]
-    for trouble in left:
-        say(troubling(trouble))
+    try:
+        trouble = run_until_quiet(live, by, wait, say).trouble
+    except (MxfleetError, OSError) as error:  # what was done before must be told all the same
+        trouble = str(error)
+    left = [*([trouble] if trouble else []), *still_bare(live, done)]
+    for sentence in left:
+        say(troubling(sentence))
     done.trouble += left
 
 
@@ -155,5 +161,6 @@ def told(done: Withdrawn, drain: int) -> list[str]:
 
 
 def troubling(trouble: str) -> str:
-    """The line that says what was not done."""
-    return f"! {trouble}; next: mxfleet tend"
+    """The line that says what was not done, with the way on where it does not name its own."""
+    named = "next: " in trouble or " — " in trouble
+    return f"! {trouble}" if named else f"! {trouble}; next: mxfleet tend"

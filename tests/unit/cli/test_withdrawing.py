@@ -10,8 +10,10 @@ import pytest
 import mxfleet.cli.dkim
 from mxfleet.cli import main
 from mxfleet.cli.tending import Live
+from mxfleet.cli.withdrawing import troubling
+from mxfleet.errors import StateError
 from mxfleet.fleet.load import load_file
-from mxfleet.keys.facts import Called, Moved
+from mxfleet.keys.facts import Called, Minted, Moved
 from mxfleet.keys.ledger import read_state, writing
 from mxfleet.keys.lifecycle import KeyState
 from mxfleet.keys.prepare import prepare_state
@@ -28,13 +30,14 @@ TO_STANDBY = (S.PUBLISHED, S.VISIBLE, S.STANDBY)
 
 @dataclass
 class Stand:
-    """One node, a ledger on disk, no zones of our own; `deaf` is a node that no deploy reaches, `stale` a lagging server."""
+    """One node, a ledger on disk, no zones of our own; `deaf` is a node that no deploy reaches, `stale` a lagging server, `sealed` a vault that takes nothing."""
 
     root: Path
     node: NodeSight = field(default_factory=lambda: NodeSight("mx1"))
     switches: int = 0
     deaf: bool = False
     stale: bool = False
+    sealed: StateError | OSError | None = None
 
     @property
     def state(self) -> State:
@@ -90,6 +93,11 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
                 return "mx1: held by somebody, who deploys this node"
             made.bring_up_to_date()
             return ""
+
+        def mint(self, owner: str, algorithm: str) -> Minted:
+            if made.sealed:
+                raise made.sealed
+            return super().mint(owner, algorithm)
 
         def deploy(self, nodes: Sequence[str]) -> str:
             raise AssertionError("a lost key waits for no deploy")
@@ -194,3 +202,48 @@ def test_without_one_spare_the_other_algorithm_goes_on(
         "! corp.test has no active rsa key yet: its mail leaves without that signature; next: mxfleet tend"
         in said(capsys)
     )
+
+
+NO_VAULT = StateError("identity.txt cannot be read", hint="put it there")
+FULL = OSError(28, "No space left on device", "vault")
+
+
+@pytest.mark.parametrize(
+    ("sealed", "why"),
+    [
+        (NO_VAULT, "identity.txt cannot be read — put it there"),
+        (FULL, "[Errno 28] No space left on device: 'vault'; next: mxfleet tend"),
+    ],
+)
+def test_a_key_that_cannot_be_minted_keeps_dns_from_nothing(
+    stand: Stand, capsys: pytest.CaptureFixture[str], sealed: StateError | OSError, why: str
+) -> None:
+    old, new = signer(stand), stand.bring("rsa", *TO_STANDBY)
+    stand.sealed = sealed
+    assert main(["dkim", "compromise", old.label]) == 2
+    lines = said(capsys)
+    assert f"corp.test: {old.label} → {new.label}" in lines
+    assert any(line.startswith("mx1 left it at once (") for line in lines)
+    assert "revoked in DNS" in lines
+    assert lines[-1] == f"! {why}"
+
+
+def test_nor_is_it_the_end_where_mail_leaves_unsigned_until_there_is_one(
+    stand: Stand, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand.sealed = NO_VAULT
+    assert main(["dkim", "compromise", "--wait", "0", signer(stand).label]) == 2
+    lines = said(capsys)
+    assert "revoked in DNS" in lines
+    assert (
+        lines.count(f"! {NO_VAULT}") == 2
+    )  # when it was to be minted at once, and again while it was waited for
+    assert lines[-1].startswith(
+        "! corp.test has no active rsa key yet: its mail leaves without that signature"
+    )
+
+
+def test_what_names_its_own_remedy_is_sent_to_no_other() -> None:
+    assert troubling("mx1 still has r1") == "! mx1 still has r1; next: mxfleet tend"
+    assert troubling("mx1 differs; next: mxfleet deploy") == "! mx1 differs; next: mxfleet deploy"
+    assert troubling(str(NO_VAULT)) == f"! {NO_VAULT}"
