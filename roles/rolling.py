@@ -60,8 +60,12 @@ def roll() -> Roll:
 
 
 def ask_anew() -> None:
-    """Forget what was seen while somebody else could still change it (pyinfra's preview before it asks for a yes)."""
+    """Forget what was read and seen while somebody else could still change it (pyinfra's preview before it asks for a yes).
+
+    A key that was lost since then must not come back to nodes.
+    """
     _roll.clear()
+    target.forget()
     facts.forget_all()
 
 

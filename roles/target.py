@@ -1,8 +1,9 @@
-"""What each node shall be like, worked out once a run: inventory, ledger, vault and release brought together."""
+"""What each node shall be like, worked out once a run, under the nodes' locks: inventory, ledger, vault and release together."""
 
 import os
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
@@ -19,6 +20,7 @@ from mxfleet.render.inputs import gather
 from mxfleet.render.release import version_of
 
 ROOT = Path(__file__).resolve().parents[1]
+_reading = Lock()
 
 
 def here() -> Desired:
@@ -29,9 +31,17 @@ def here() -> Desired:
 def of(fleet: Fleet, node: Node) -> Desired:
     """The target of any node; raises pyinfra's DeployError with our sentence where state is missing or wrong."""
     try:
-        return _all(fleet)[node.name]
+        with _reading:  # one reading for all: what is compared is what is placed
+            return _all(fleet)[node.name]
     except MxfleetError as error:
         raise DeployError(f"mxfleet: {error}") from error
+
+
+def forget() -> None:
+    """Ledger, vault and release are read anew by who asks next."""
+    with _reading:
+        _all.cache_clear()
+        _secret.cache_clear()
 
 
 def content(fleet: Fleet, file: File) -> bytes:

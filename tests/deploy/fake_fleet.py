@@ -2,17 +2,21 @@
 
 MXFLEET_FAKE is a JSON object: `log` (file for what is sent), `fleet` (an inventory, else lab), `serving`, `holder` and `converged` (node names),
 `fails` ({node: part of a command that fails there}), `stuck` (nodes that
-are not as they shall be even when all was sent), `locked` ({node: who deploys it}), `moves_to` (who holds the address once something was changed).
+are not as they shall be even when all was sent), `locked` ({node: who deploys it}), `moves_to` (who holds the address once something was changed),
+`lost` (a selector that the ledger withdraws before the nodes' locks are ours).
 """
 
 import json
 import os
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from pyinfra.api.host import Host
 from pyinfra.connectors.fake import FakeConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from mxfleet.fleet import Fleet
 from mxfleet.fleet.inventory import hosts
 from mxfleet.render.desired import Desired, desire
 from roles import confirm, lock, operations, target
@@ -21,9 +25,16 @@ from tests.unit.render.samples import fleet_of, inputs_of, resolve, signing_of
 SCRIPT = json.loads(os.environ["MXFLEET_FAKE"])
 FLEET = fleet_of(SCRIPT.get("fleet", "lab"))
 _LOG = Path(SCRIPT["log"])
-_TARGETS = {
-    node.name: desire(FLEET, node, signing_of(FLEET), inputs_of(FLEET), resolve) for node in FLEET.nodes
-}
+
+
+@cache
+def _all(_: Fleet) -> dict[str, Desired]:
+    """As the ledger is when it is read."""
+    signing = signing_of(FLEET)
+    if _locking:
+        kept = tuple(key for key in signing.dkim if key.selector != SCRIPT.get("lost"))
+        signing = replace(signing, dkim=kept)
+    return {node.name: desire(FLEET, node, signing, inputs_of(FLEET), resolve) for node in FLEET.nodes}
 
 
 def _answer(desired: Desired, changed: bool) -> list[str]:
@@ -60,6 +71,7 @@ def _answer(desired: Desired, changed: bool) -> list[str]:
             "== release", *release, "== releases", *releases, "== machine", "x86_64", "== end"]  # fmt: skip
 
 
+_locking: set[str] = set()
 _changed: set[str] = set()
 _proved: set[str] = set()
 
@@ -73,7 +85,7 @@ def _run(self: FakeConnector, command: object, *_: object, **arguments: object) 
         log.write(json.dumps([node, "ASK" if asking else text, bool(arguments.get("_stdin"))]) + "\n")
     if asking:
         return True, CommandOutput(
-            [OutputLine("stdout", line) for line in _answer(_TARGETS[node], bool(_changed))]
+            [OutputLine("stdout", line) for line in _answer(_all(FLEET)[node], bool(_changed))]
         )
     _changed.add(node)
     if "health --wait" in text and node not in SCRIPT.get("stuck", []):
@@ -86,13 +98,14 @@ def _run(self: FakeConnector, command: object, *_: object, **arguments: object) 
 def _lock(host: Host, command: str) -> tuple[object, str]:
     """The node's lock: ours, unless the script says who has it."""
     node = host.data.node.name
+    _locking.add(node)
     with _LOG.open("a") as log:
         log.write(json.dumps([node, "LOCK", False]) + "\n")
     return object(), SCRIPT.get("locked", {}).get(node, lock.TAKEN)
 
 
 FakeConnector.run_shell_command = _run  # type: ignore[method-assign]
-target._all = lambda fleet: _TARGETS  # type: ignore[assignment]
+target._all = _all
 target.content = lambda fleet, file: file.content(resolve)
 confirm.PAUSE = 0
 lock.ask = _lock

@@ -3,6 +3,7 @@
 {"words": […], "script": "…", "output": "file"} → "0"
 """
 
+import io
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ def run(words: list[str], script: str, output: str) -> None:
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    sys.stdin = io.StringIO("\n")  # whoever is asked says yes
     cli(words)
 
 

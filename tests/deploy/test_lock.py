@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mxfleet.render.smtp import DKIM
 from roles import lock
 
 from .conftest import Run
@@ -33,6 +34,15 @@ def test_a_node_whose_lock_cannot_be_asked_for_stops_the_run_with_its_own_words(
     run = deploy("-y", serving=ALL, holder="mx1", locked={"mx1": "sudo: a password is required"})
     assert run.code == 1
     assert "mx1: the deploy lock cannot be taken: sudo: a password is required" in run.output
+
+
+def test_a_key_that_was_lost_before_the_locks_were_taken_is_not_put_back(deploy: Deploy) -> None:
+    """What pyinfra shows before it asks for a yes is worked out from an older ledger."""
+    lost = "e20261123-19b0c4"
+    run = deploy(serving=ALL, holder="mx1", lost=lost)
+    assert run.code == 0, run.output
+    assert run.nodes_sent(f"{DKIM}/corp.test/r20261123-7f3c9a.pem") == ["mx3", "mx2", "mx1"]
+    assert run.nodes_sent(lost) == []
 
 
 def test_a_dry_run_takes_no_lock(deploy: Deploy) -> None:
