@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,6 @@ from mxfleet.fleet.secrets import Secret, SecretReference
 from mxfleet.fleet.signing import Signing
 from mxfleet.render import key_switch, render
 from mxfleet.render.file import name_of
-from mxfleet.render.keyed import belongs
 from mxfleet.render.smtp import DKIM, NOTING, SETTINGS
 from mxfleet.render.view import View
 from tests.unit.render.samples import fleet_of, inputs_of, signing_of
@@ -113,7 +113,7 @@ def test_where_nothing_else_differs_the_node_is_as_a_deploy_would_have_left_it(
     assert node.asked == ["daemon-reload", "is-active --quiet mxd.service", "reload mxd.service"]
     for path in node.files():
         if path.endswith(".pem"):
-            assert Path(path).stat().st_mode & 0o7777 in (0o640, 0o644)  # 644: as this test laid it down
+            assert Path(path).stat().st_mode & 0o7777 == 0o640
 
 
 def test_a_new_key_is_for_the_service_alone(node: Node) -> None:
@@ -182,6 +182,18 @@ def test_a_deploy_that_is_under_way_is_named(node: Node, monkeypatch: pytest.Mon
     assert node.files() == node.rendered(node.signing)
 
 
+def test_a_node_whose_directory_of_keys_is_missing_gets_it_for_the_service_alone(node: Node) -> None:
+    shutil.rmtree(node.here(DKIM))
+    node.settings.chmod(0o640)
+    os.chown(node.settings, 0, 12345)
+    done = node.switch(rotated(node.signing))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert node.files() == node.rendered(rotated(node.signing))
+    for directory in (DKIM, f"{DKIM}/corp.test"):
+        found = Path(node.here(directory)).stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o7777) == (0, 12345, 0o750)
+
+
 def test_a_node_to_which_nothing_was_deployed_says_so(tmp_path: Path) -> None:
     node = Node(tmp_path, fleet_of("lab"))
     node.settings.unlink()
@@ -193,4 +205,3 @@ def test_keys_of_other_domains_than_the_node_s_are_left_out() -> None:
     left = key_switch.of_domains(signing, frozenset({"shop.test"}))
     assert {key.domain for key in left.dkim} == {"shop.test"}
     assert left.called == ()
-    assert belongs(DKIM)

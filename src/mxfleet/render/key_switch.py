@@ -24,7 +24,7 @@ WAIT = 20
 _SCRIPT = r"""set -eu; umask 077; export LC_ALL=C
 as_settings() { chmod "$1" "$2"; chown --reference={settings} "$2"; }
 put() {
-    [ -d "${1%/*}" ] || { mkdir "${1%/*}"; as_settings 0750 "${1%/*}"; }
+    for place in {directory} "${1%/*}"; do [ -d "$place" ] || { mkdir "$place"; as_settings 0750 "$place"; }; done
     cat >"$1.mxfleet-new"; as_settings 0640 "$1.mxfleet-new"; sync "$1.mxfleet-new"; mv -fT "$1.mxfleet-new" "$1"
 }
 fail() { echo "mxfleet: $1" >&2; exit 1; }
