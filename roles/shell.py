@@ -90,7 +90,7 @@ def unchanged(unit: str, fixed: Iterable[str]) -> str:
 
 
 def retire(units: Iterable[str]) -> str:
-    """Stop units for good, and let go of them: without our drop-ins they are their package's again."""
+    """Stop units for good, and let go of them: without our drop-ins they are not ours. Their settings stay as they are."""
     lines = [HEAD]
     for unit in map(shlex.quote, units):
         lines += [

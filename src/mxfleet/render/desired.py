@@ -47,7 +47,11 @@ class Desired:
     def questions(self) -> Questions:
         """What must be asked of the node to compare it with this."""
         return Questions(
-            paths=(*(file.path for file in self.files), *(directory.path for directory in self.directories)),
+            paths=(
+                *(file.path for file in self.files),
+                *(directory.path for directory in self.directories),
+                *(path for unit in self.retired for path in unit.drop_ins),
+            ),
             packages=tuple(sorted({name for names in self.packages.values() for name in names})),
             users=self.users,
             units=tuple(unit.name for unit in (*self.units, *self.retired)),

@@ -123,14 +123,21 @@ def _units(desired: Desired, seen: Observation) -> Iterator[Difference]:
             keys = unit.name in keyed.READERS and {*how} <= {STALE, LOADED}
             yield Difference(unit.role, "unit", unit.name, "; ".join(how), keys)
     for unit in desired.retired:
-        state = seen.units.get(unit.name, UnitState())
-        if (
-            state.active == "active" and unit.name in seen.loaded
-        ):  # not what somebody else runs under that name
-            yield Difference(unit.role, "unit", unit.name, "runs with our settings, and nobody needs it")
+        if still := _retiring(seen, unit):
+            yield Difference(unit.role, "unit", unit.name, f"{still} with our settings, and nobody needs it")
     notes = seen.loaded.get("nftables.service", ())
     if len(notes) > 1 and notes[1] != seen.rules:
         yield Difference("rules", "rules", "rules in the kernel", "differ from what was loaded")
+
+
+def _retiring(seen: Observation, unit: Unit) -> str:
+    """What it still does; nothing where it is somebody else's, who runs it under that name."""
+    if unit.name not in seen.loaded and not any(path in seen.digests for path in unit.drop_ins):
+        return ""
+    state = seen.units.get(unit.name, UnitState())
+    if state.active == "active":
+        return "runs"
+    return "is enabled" if state.enabled == "enabled" else ""
 
 
 def _unit(desired: Desired, seen: Observation, unit: Unit) -> Iterator[str]:

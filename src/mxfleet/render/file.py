@@ -69,6 +69,11 @@ class Unit:
     reload: bool = False
     fixed: tuple[str, ...] = ()
 
+    @property
+    def drop_ins(self) -> tuple[str, ...]:
+        """Those of our files that say, for as long as they lie there, that the unit is ours and not its package's."""
+        return tuple(path for path in self.loaded if path.startswith(f"/etc/systemd/system/{self.name}.d/"))
+
 
 OURS = "/etc/mxfleet"
 """Everything in here is ours: what is not rendered does not belong there."""

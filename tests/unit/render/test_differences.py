@@ -11,6 +11,8 @@ from mxfleet.render.desired import Desired, desire
 from mxfleet.render.differences import differences
 from mxfleet.render.keyed import BESIDE, digest_beside
 from mxfleet.render.observation import Access, Observation, UnitState
+from mxfleet.render.policyhost import SANDBOX
+from mxfleet.render.smtp import DKIM
 
 from .samples import fleet_of, inputs_of, resolve, signing_of
 
@@ -141,6 +143,20 @@ def test_nginx_is_stopped_once_no_domain_has_a_policy_any_more() -> None:
     assert found.role == "policyhost"
 
 
+def test_nor_does_it_stay_enabled_where_it_did_not_run_when_it_was_to_be_stopped() -> None:
+    """It would start with settings of ours that name certificates which are gone."""
+    without = replace(FLEET, policy=replace(FLEET.policy, mta_sts="none"))
+    target = desire(without, without.nodes[1], signing_of(without), inputs_of(without), resolve)
+    assert SANDBOX in target.questions.paths
+    seen = converged(target)
+    units = {**seen.units, "nginx.service": UnitState("failed", "enabled")}
+    assert differences(target, replace(seen, units=units)) == ()  # somebody else's
+    (found,) = differences(target, replace(seen, units=units, digests={**seen.digests, SANDBOX: "0" * 64}))
+    assert str(found) == "unit nginx.service: is enabled with our settings, and nobody needs it"
+    gone = {**seen.units, "nginx.service": UnitState("inactive", "disabled")}
+    assert differences(target, replace(seen, units=gone, digests={**seen.digests, SANDBOX: "0" * 64})) == ()
+
+
 def test_a_unit_is_owed_a_restart_for_each_sandbox_of_ours_that_changes() -> None:
     sandboxes = [file.path for file in TARGET.files if file.path.endswith(".d/40-mxfleet.conf")]
     assert len(sandboxes) == 3  # nginx, rspamd, valkey
@@ -164,6 +180,14 @@ def rotated(target: Desired) -> Desired:
 def beside(target: Desired) -> dict[str, str]:
     texts = {file.path: file.text for file in target.files}
     return {path: digest_beside(path, texts[path]) for path in BESIDE}
+
+
+def test_the_directories_of_keys_belong_to_them_and_no_other_does() -> None:
+    access = {path: found for path, found in SEEN.access.items() if path in SEEN.digests}
+    missing = {found.subject: found.keys for found in differences(TARGET, replace(SEEN, access=access))}
+    assert missing[DKIM]
+    assert missing[f"{DKIM}/corp.test"]
+    assert not missing["/etc/mxfleet"]
 
 
 def test_what_a_key_changes_on_a_node_is_known_as_that() -> None:
