@@ -91,7 +91,7 @@ def usage() -> str:
     lines += [f"  {noun:<9}{help_line}" for noun, help_line in NOUNS.items()]
     lines += [
         "",
-        "Each verb has --help and --json. --fleet FILE (or MXFLEET_FLEET) names the inventory.",
+        "Each verb has --help and, but for `lab ssh`, --json. --fleet FILE (or MXFLEET_FLEET) names the inventory.",
         "Exit codes: 0 done, 1 error, 2 changes pending.",
     ]
     return "\n".join(lines)
