@@ -102,27 +102,27 @@ class Unanswered(MailError):
 
 def ask_texts(name: str) -> Questions[tuple[bytes, ...]]:
     """The TXT records at a name, () where there are none; Unanswered where nobody knows."""
-    records = yield from _ask(Question(name, "TXT"))
-    return tuple(record for record in records if isinstance(record, bytes))
+    records = _records(question := Question(name, "TXT"), (yield question))
+    return tuple([record for record in records if isinstance(record, bytes)])
 
 
 def ask_addresses(name: str, family: Literal["A", "AAAA"]) -> Questions[tuple[Address, ...]]:
     """The addresses of one family at a name, () where there are none; Unanswered where nobody knows."""
-    records = yield from _ask(Question(name, family))
-    return tuple(record for record in records if isinstance(record, IPv4Address | IPv6Address))
+    records = _records(question := Question(name, family), (yield question))
+    return tuple([record for record in records if isinstance(record, IPv4Address | IPv6Address)])
 
 
 def ask_exchanges(name: str) -> Questions[tuple[Exchange, ...]]:
     """The MX records at a name by preference, () where there are none; Unanswered where nobody knows."""
-    records = yield from _ask(Question(name, "MX"))
-    found = (record for record in records if isinstance(record, Exchange))
+    records = _records(question := Question(name, "MX"), (yield question))
+    found = [record for record in records if isinstance(record, Exchange)]
     return tuple(sorted(found, key=lambda exchange: exchange.preference))
 
 
 def ask_names(address: Address) -> Questions[tuple[str, ...]]:
     """The names that PTR records give an address, () where there are none; Unanswered where nobody knows."""
-    records = yield from _ask(Question(address.reverse_pointer, "PTR"))
-    return tuple(record.rstrip(".").lower() for record in records if isinstance(record, str))
+    records = _records(question := Question(address.reverse_pointer, "PTR"), (yield question))
+    return tuple([record.rstrip(".").lower() for record in records if isinstance(record, str)])
 
 
 def family_of(address: Address) -> Literal["A", "AAAA"]:
@@ -136,8 +136,9 @@ def without_mapping(address: Address) -> Address:
     return address if mapped is None else mapped
 
 
-def _ask(question: Question) -> Questions[tuple[Record, ...]]:
-    response = yield question
+def _records(question: Question, response: Response) -> tuple[Record, ...]:
+    if isinstance(response, Answer):
+        return response.records
     if isinstance(response, TempError):
         raise Unanswered(f"{question.type} of {question.name}: {response.reason}")
-    return response.records if isinstance(response, Answer) else ()
+    return ()

@@ -6,9 +6,12 @@ A check that fails by a mistake of ours counts as one that nobody could answer f
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from typing import Final, TypeAlias, TypeVar
+
+import msgspec
 
 from mxfleet.mail.arc import Arc, Chain
 from mxfleet.mail.dkim.bodies import BodyHashes
@@ -24,7 +27,7 @@ from mxfleet.mail.spf.result import Identity, Spf
 from mxfleet.mxd.list_health import ListHealth
 from mxfleet.mxd.observe import Log
 from mxfleet.mxd.receiving_settings import EvidenceSettings
-from mxfleet.mxd.resolver import Resolver
+from mxfleet.mxd.resolver import Resolver, Verdicts
 
 Verdict = TypeVar("Verdict")
 Begun: TypeAlias = Verdict | asyncio.Task[Verdict]
@@ -32,6 +35,14 @@ Begun: TypeAlias = Verdict | asyncio.Task[Verdict]
 
 _Proved: TypeAlias = tuple[tuple[Dkim, ...], Arc]
 MISTAKE: Final = "this host could not find out"  # what others are told; the log knows more
+
+
+class ClientFacts(msgspec.Struct, frozen=True):
+    """What was found out about a client: its name, SPF on its HELO identity, what the DNS lists say."""
+
+    iprev: Iprev
+    helo: Spf | None
+    listings: tuple[Listing, ...]
 
 
 class Gatherer:
@@ -56,6 +67,7 @@ class Gatherer:
         self.health = ListHealth(lists, log if tells else None)
         self.receiver = receiver
         self.now = clock
+        self.verdicts = Verdicts(resolver.clock)
         self._patience = settings.timeout
         self._log = log
 
@@ -68,22 +80,18 @@ class Gatherer:
         """Look at the DNS lists now and then, for ever."""
         await self.health.watch(self.resolver.run)
 
-    def begin(self, check: Questions[Verdict], instead: Verdict, **about: object) -> Begun[Verdict]:
-        """Begin a check that ends, with its own kind of temporary error, when patience does.
+    def begin(
+        self,
+        check: Questions[Verdict],
+        mistaken: Callable[[Exception], Verdict],
+        keep: Callable[[Verdict, float], None] | None = None,
+    ) -> Begun[Verdict]:
+        """Begin a check that ends, with its own kind of temporary error, when patience does; it never raises.
 
-        It never raises: `instead` is the verdict where the check itself fails, which is logged with `about`.
+        See Resolver.begin; whoever makes a verdict of a mistake says so in the log (`mistaken`).
         """
         until = asyncio.get_running_loop().time() + self._patience
-        return self.resolver.begin(self._guarded(check, instead, about), until)
-
-    def _guarded(
-        self, check: Questions[Verdict], instead: Verdict, about: Mapping[str, object]
-    ) -> Questions[Verdict]:
-        try:
-            return (yield from check)
-        except Exception as error:  # whatever it was, a client waits for an answer
-            self.mistaken(error, **about)
-            return instead
+        return self.resolver.begin(check, until, mistaken=mistaken, keep=keep)
 
     def mistaken(self, error: Exception, **about: object) -> None:
         """A check has failed by a mistake of ours."""
@@ -98,24 +106,27 @@ class ClientEvidence:
         self.gatherer = gatherer
         self.address = without_mapping(ip_address(address))
         self.hello = ""
-        self._iprev: Begun[Iprev] = gatherer.begin(
-            check_iprev(self.address), Iprev("temperror", reason=MISTAKE), client=address
-        )
+        self._client = address
+        self._iprev: Begun[Iprev] = gatherer.begin(check_iprev(self.address), self._no_iprev)
         self._lists = [self._ask(each) for each in gatherer.lists]
         self._helo: Begun[Spf] | None = None
+        self._facts: ClientFacts | None = None
 
     def greeted(self, hello: str) -> None:
         """The client said EHLO; SPF may have an opinion of that (RFC 7208 §2.3)."""
         if hello != self.hello:
-            self.hello = hello
+            self.hello, self._facts = hello, None
             self._helo = self.gatherer.begin(
                 check_helo(self.address, hello, receiver=self.gatherer.receiver, timestamp=self._timestamp()),
-                _unknown("helo", hello),
-                client=str(self.address),
+                partial(self._no_spf, "helo", hello),
             )
 
     def sent(self, sender: str) -> "Begun[Spf]":
         """The client said MAIL; SPF's opinion of it."""
+        domain = sender.rpartition("@")[2] or self.hello
+        kept: Spf | None = self.gatherer.verdicts.get(key := (self._client, domain))
+        if kept is not None:
+            return kept
         return self.gatherer.begin(
             check_mail_from(
                 self.address,
@@ -124,35 +135,42 @@ class ClientEvidence:
                 receiver=self.gatherer.receiver,
                 timestamp=self._timestamp(),
             ),
-            _unknown("mailfrom", sender.rpartition("@")[2]),
-            client=str(self.address),
+            partial(self._no_spf, "mailfrom", domain),
+            partial(self._keep, key),
         )
 
+    def _keep(self, key: tuple[str, str], verdict: Spf, until: float) -> None:
+        """A verdict that no macro had a part in is that on every sender of the domain."""
+        if not verdict.personal and verdict.result != "temperror":
+            self.gatherer.verdicts.put(key, verdict, until)
+
     def _ask(self, dns_list: DnsList) -> Begun[Listing]:
-        instead = Listing(dns_list.zone, "temperror", reason=MISTAKE)
-        return self.gatherer.begin(
-            check_address(self.address, dns_list), instead, client=str(self.address), list=dns_list.zone
-        )
+        return self.gatherer.begin(check_address(self.address, dns_list), partial(self._no_listing, dns_list))
+
+    def _no_iprev(self, error: Exception) -> Iprev:
+        self.gatherer.mistaken(error, client=self._client)
+        return Iprev("temperror", reason=MISTAKE)
+
+    def _no_spf(self, identity: Identity, domain: str, error: Exception) -> Spf:
+        self.gatherer.mistaken(error, client=self._client)
+        return Spf("temperror", identity, domain, reason=MISTAKE)
+
+    def _no_listing(self, dns_list: DnsList, error: Exception) -> Listing:
+        self.gatherer.mistaken(error, client=self._client, list=dns_list.zone)
+        return Listing(dns_list.zone, "temperror", reason=MISTAKE)
 
     @property
     def waiting(self) -> list["asyncio.Task[object]"]:
         """What is not known yet of the client."""
-        return unsettled(self._iprev, self._helo, *self._lists)
+        return unsettled(self._iprev, self._helo, *self._lists) if self._facts is None else []
 
     @property
-    def iprev(self) -> Iprev:
-        """The client's name, once nothing is waited for."""
-        return settled(self._iprev)
-
-    @property
-    def helo(self) -> Spf | None:
-        """SPF on the HELO identity, once nothing is waited for."""
-        return None if self._helo is None else settled(self._helo)
-
-    @property
-    def listings(self) -> tuple[Listing, ...]:
-        """What the DNS lists say, once nothing is waited for."""
-        return tuple(settled(each) for each in self._lists)
+    def facts(self) -> ClientFacts:
+        """All of it, once nothing is waited for."""
+        if self._facts is None:
+            helo = None if self._helo is None else settled(self._helo)
+            self._facts = ClientFacts(settled(self._iprev), helo, tuple(map(settled, self._lists)))
+        return self._facts
 
     def _timestamp(self) -> int:
         return int(self.gatherer.now())
@@ -198,7 +216,7 @@ class MessageEvidence:
 
     def judge(self, trace: str) -> Begun[Evidence]:
         """The evidence, once the whole body was taken: at once if all is known, when patience ends at the latest."""
-        if waiting := [*self._client.waiting, *unsettled(self._spf)]:
+        if waiting := self._client.waiting + unsettled(self._spf):
             return asyncio.get_running_loop().create_task(self._judge_after(waiting, trace))
         return self._begin(trace)
 
@@ -209,7 +227,7 @@ class MessageEvidence:
 
     def _begin(self, trace: str) -> Begun[Evidence]:
         """What is proved, then DMARC with a patience of its own: what takes long before it is not its domain's fault."""
-        proved = self._client.gatherer.begin(self._proved(), None, trace=trace)
+        proved = self._client.gatherer.begin(self._proved(), partial(self._no_proof, trace))
         if isinstance(proved, asyncio.Task):
             return asyncio.get_running_loop().create_task(self._weigh_after(proved, trace))
         return self._weigh(proved, trace)
@@ -219,24 +237,16 @@ class MessageEvidence:
         return await judged if isinstance(judged, asyncio.Task) else judged
 
     def _weigh(self, proved: _Proved | None, trace: str) -> Begun[Evidence]:
-        unknown = self._unknown()
         if proved is None:
-            return unknown
-        return self._client.gatherer.begin(self._judged(*proved), unknown, trace=trace)
+            return self._evidence(None, None, Dmarc("temperror", reason=MISTAKE))
+        return self._client.gatherer.begin(self._judged(*proved), partial(self._no_verdict, trace))
 
-    def _unknown(self) -> Evidence:
-        """What is left where a check of the message itself has failed."""
-        client = self._client
-        return Evidence(
-            client.address,
-            client.hello,
-            self._sender,
-            client.iprev,
-            client.helo,
-            settled(self._spf),
-            dmarc=Dmarc("temperror", reason=MISTAKE),
-            listings=client.listings,
-        )
+    def _no_proof(self, trace: str, error: Exception) -> None:
+        self._client.gatherer.mistaken(error, trace=trace)
+
+    def _no_verdict(self, trace: str, error: Exception) -> Evidence:
+        self._client.gatherer.mistaken(error, trace=trace)
+        return self._evidence(None, None, Dmarc("temperror", reason=MISTAKE))
 
     def _proved(self) -> Questions[_Proved | None]:
         if self._mistake is not None:
@@ -245,32 +255,27 @@ class MessageEvidence:
         return signatures, (yield from self._chain.verify(self._bodies))
 
     def _judged(self, signatures: tuple[Dkim, ...], chain: Arc) -> Questions[Evidence]:
-        client, spf = self._client, settled(self._spf)
-        dmarc = yield from check_dmarc(self._headers, spf, signatures)
+        dmarc = yield from check_dmarc(self._headers, settled(self._spf), signatures)
+        return self._evidence(signatures, chain, dmarc)
+
+    def _evidence(self, dkim: tuple[Dkim, ...] | None, arc: Arc | None, dmarc: Dmarc) -> Evidence:
+        client, facts, spf = self._client, self._client.facts, settled(self._spf)
         return Evidence(
             client.address,
             client.hello,
             self._sender,
-            client.iprev,
-            client.helo,
+            facts.iprev,
+            facts.helo,
             spf,
-            signatures,
-            chain,
+            dkim,
+            arc,
             dmarc,
-            client.listings,
+            facts.listings,
         )
-
-
-def _unknown(identity: Identity, domain: str) -> Spf:
-    return Spf("temperror", identity, domain, reason=MISTAKE)
 
 
 def _ignore(_piece: bytes) -> None:
     return None
-
-
-def _is_general(verdict: Spf) -> bool:
-    return not verdict.personal
 
 
 def settled(begun: Begun[Verdict]) -> Verdict:

@@ -183,7 +183,8 @@ class Session(Carrier):
     ) -> tuple[Mailbox, ...] | Reply:
         rules = self.desk.configuration.directory.rules_of(event.mailbox)
         if self._asks(rules):
-            refusal = policy.client(known.address, known.iprev, known.listings, rules)
+            facts = known.facts
+            refusal = policy.client(known.address, facts.iprev, facts.listings, rules)
             if refusal is not None:
                 return refusal
         if self._rules is not None and self._rules != rules:

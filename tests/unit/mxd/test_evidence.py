@@ -1,8 +1,9 @@
-"""Evidence about a message: how long who is waited for."""
+"""Evidence about a message: how long who is waited for, and for how long a verdict holds."""
 
 import asyncio
+from ipaddress import ip_address
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,7 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mail.dkim.sign import Signer
 from mxfleet.mail.message import parse_headers, split_message
-from mxfleet.mail.questions import NoData, Question, Response, TempError
+from mxfleet.mail.questions import Answer, NoData, Question, Response, TempError
+from mxfleet.mxd.evidence import ClientEvidence, Gatherer
+from mxfleet.mxd.observe import Log
+from mxfleet.mxd.receiving_settings import EvidenceSettings
+from mxfleet.mxd.resolver import Resolver
+from mxfleet.mxd.resolver.wire import Message
 from tests.unit.mxd.test_mistakes import MESSAGE, Lines, answer, bench_with
 from tests.unit.mxd.test_session import settle
 
@@ -60,3 +66,28 @@ async def test_dmarc_has_the_patience_that_a_slow_key_has_used_up() -> None:
     head = bench.spool.accepted[0][2].decode()
     assert "dkim=temperror" in head
     assert "dmarc=none" in head
+
+
+@pytest.mark.parametrize(
+    ("record", "kept"),
+    [("v=spf1 ip4:192.0.2.7 -all", True), ("v=spf1 exists:%{l}.a.test -all", False), ("", False)],
+)
+async def test_spfs_verdict_holds_for_all_senders_of_a_domain_unless_a_macro_or_trouble_had_a_part_in_it(
+    record: str, kept: bool
+) -> None:
+    resolver = Resolver("127.0.0.1")
+    answers: dict[str, Response] = {
+        "a.test": Answer((record.encode(),)) if record else TempError("SERVFAIL"),
+        "carol.a.test": Answer((ip_address("127.0.0.2"),)),
+        "dave.a.test": NoData(),
+    }
+    for name, response in answers.items():
+        resolver._cache.put(Question(name, "TXT" if name == "a.test" else "A"), Message(response, 60))
+    gatherer = Gatherer(EvidenceSettings(), resolver, "mx.corp.test", lambda: 0.0, cast("Log", Lines()))
+    client = ClientEvidence(gatherer, "192.0.2.7")
+    carol, dave = client.sent("carol@a.test"), client.sent("dave@a.test")
+    assert (carol is dave) == kept
+    assert [client.sent("carol@a.test"), client.sent("dave@a.test")] == [carol, dave]
+    for task in client.waiting:
+        task.cancel()
+    await resolver.close()

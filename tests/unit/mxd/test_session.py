@@ -293,8 +293,7 @@ class FakeKnown:
     """What is known of a client: nothing yet, and all of it before anybody gets to wait for it."""
 
     address = ip_address("192.0.2.7")
-    iprev = None
-    listings = ()
+    facts = SimpleNamespace(iprev=None, listings=())
     gatherer = SimpleNamespace(lists=("dnsbl.test",))
 
     def __init__(self) -> None:

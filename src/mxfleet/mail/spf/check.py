@@ -20,11 +20,11 @@ from mxfleet.mail.questions import (
 from mxfleet.mail.spf.macro import MacroString, Session, parse_explanation, target_name
 from mxfleet.mail.spf.record import (
     All,
+    Asking,
     Directive,
     Exists,
     Hosts,
     Include,
-    Mechanism,
     Network,
     Pointer,
     SpfRecord,
@@ -135,8 +135,14 @@ class _Evaluation:
         return expanded if fits else ""
 
     def _evaluate(self, record: SpfRecord, domain: str) -> Questions[_Found]:
+        client = self._session.address
         for directive in record.directives:
-            if (yield from self._matches(directive.mechanism, domain)):
+            mechanism = directive.mechanism
+            if isinstance(mechanism, Network | All):  # as most are: nothing has to be asked
+                matches = mechanism.covers(client)
+            else:
+                matches = yield from self._matches(mechanism, domain)
+            if matches:
                 return _Found(directive.result, domain, directive.text, _because(directive, domain), record)
         if record.redirect is None:
             return _Found("neutral", domain, "default", f"no mechanism of {domain} matches", record)
@@ -148,11 +154,7 @@ class _Evaluation:
             raise MailError(f"redirect={target}: {found.reason}")
         return found
 
-    def _matches(self, mechanism: Mechanism, domain: str) -> Questions[bool]:
-        if isinstance(mechanism, Network):
-            return mechanism.covers(self._session.address)
-        if isinstance(mechanism, All):
-            return True
+    def _matches(self, mechanism: Asking, domain: str) -> Questions[bool]:
         self._count_lookup()
         if isinstance(mechanism, Include):
             return (yield from self._included((yield from self._target(mechanism.target, domain))))

@@ -32,6 +32,10 @@ _LENGTH = re.compile(r"(.*?)(?:/(0|[1-9][0-9]{0,2}))?", re.DOTALL)
 class All:
     """RFC 7208 §5.1."""
 
+    def covers(self, _client: Address) -> bool:
+        """Everybody."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Include:
@@ -82,7 +86,8 @@ class Exists:
     target: MacroString
 
 
-Mechanism: TypeAlias = All | Include | Hosts | Pointer | Network | Exists
+Asking: TypeAlias = Include | Hosts | Pointer | Exists
+Mechanism: TypeAlias = All | Network | Asking
 
 
 @dataclass(frozen=True, slots=True)

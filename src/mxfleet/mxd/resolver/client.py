@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 from mxfleet.errors import SettingsError
 from mxfleet.mail.names import is_askable
 from mxfleet.mail.questions import Question, Questions, Response, TempError, Verdict
-from mxfleet.mxd.resolver.cache import Cache, Verdicts
+from mxfleet.mxd.resolver.cache import Cache
 from mxfleet.mxd.resolver.channel import Channel
 
 PATIENCE: Final = 10.0  # seconds for one question, all repetitions included
@@ -33,8 +33,8 @@ class Resolver:
         """`server` is an address or `address:port`; empty for the first one of resolv.conf."""
         host, port = place(server or _configured())
         self._channel = Channel(host, port, trusted=ip_address(host).is_loopback)
+        self.clock = clock
         self._cache = Cache(clock)
-        self._verdicts = Verdicts(clock)
         self._patience = patience
         self._asking: dict[Question, asyncio.Task[Response]] = {}
         self.known = self._cache.get
@@ -50,31 +50,19 @@ class Resolver:
             if self.known(question) is None:
                 self._ask(question)
 
-    def begin(self, check: Questions[Verdict], until: float) -> Verdict | asyncio.Task[Verdict]:
-        """Drive a check as far as the cache goes; `until` (the loop's clock) what is not known counts as TempError."""
-        try:
-            question = next(check)
-            while (response := self.known(question)) is not None:
-                question = check.send(response)
-        except StopIteration as end:
-            verdict: Verdict = end.value
-            return verdict
-        return asyncio.get_running_loop().create_task(self._go_on(check, question, until))
-
-    def begin_kept(
+    def begin(
         self,
-        key: Hashable,
         check: Questions[Verdict],
         until: float,
-        keeps: Callable[[Verdict], bool] = lambda _: True,
+        *,
+        mistaken: Callable[[Exception], Verdict] | None = None,
+        keep: Callable[[Verdict, float], None] | None = None,
     ) -> Verdict | asyncio.Task[Verdict]:
-        """As `begin`, for a check that comes to the same wherever the key is the same and the DNS is.
+        """Drive a check as far as the cache goes; `until` (the loop's clock) what is not known counts as TempError.
 
-        A verdict that `keeps` is true of is kept for as long as all of the answers that led to it hold.
+        `mistaken` makes a verdict of what the check raises, which is raised where it is None. `keep` is told a
+        verdict that needed no task, and until when (`clock`) all of the answers hold that led to it.
         """
-        kept: Verdict | None = self._verdicts.get(key)
-        if kept is not None:
-            return kept
         holds = math.inf
         try:
             question = next(check)
@@ -83,10 +71,14 @@ class Resolver:
                 question = check.send(found[0])
         except StopIteration as end:
             verdict: Verdict = end.value
-            if holds < math.inf and keeps(verdict):
-                self._verdicts.put(key, verdict, holds)
+            if keep is not None:
+                keep(verdict, holds)
             return verdict
-        return asyncio.get_running_loop().create_task(self._go_on(check, question, until))
+        except Exception as error:
+            if mistaken is None:
+                raise
+            return mistaken(error)
+        return asyncio.get_running_loop().create_task(self._go_on(check, question, until, mistaken))
 
     async def run(self, check: Questions[Verdict], until: float) -> Verdict:
         """The verdict of a check."""
@@ -102,13 +94,23 @@ class Resolver:
         self._channel.close()
         await asyncio.sleep(0)  # the loop closes it
 
-    async def _go_on(self, check: Questions[Verdict], question: Question, until: float) -> Verdict:
+    async def _go_on(
+        self,
+        check: Questions[Verdict],
+        question: Question,
+        until: float,
+        mistaken: Callable[[Exception], Verdict] | None,
+    ) -> Verdict:
         try:
             while True:
                 question = check.send(self.known(question) or await self._ask_until(question, until))
         except StopIteration as end:
             verdict: Verdict = end.value
             return verdict
+        except Exception as error:
+            if mistaken is None:
+                raise
+            return mistaken(error)
 
     async def _ask_until(self, question: Question, until: float) -> Response:
         asked = self._ask(question)

@@ -102,49 +102,56 @@ async def test_a_check_whose_answers_are_known_is_done_at_once(resolver: Any) ->
     assert resolver.begin(ask_texts("a.test"), soon()) == (b"x",)
 
 
-async def test_a_kept_verdict_holds_as_long_as_the_first_of_its_answers_ends() -> None:
+async def test_who_keeps_a_verdict_is_told_until_when_the_first_of_its_answers_holds() -> None:
     clock = Clock()
     resolver: Any = Resolver("127.0.0.1", clock=clock)
     other = Question("b.test", "TXT")
     resolver._cache.put(TEXT, FOUND)
     resolver._cache.put(other, Message(NoData(), 10))
-    runs: list[str] = []
+    kept: list[tuple[object, float]] = []
 
     def check() -> Questions[str]:
         yield TEXT
         yield other
-        runs.append("run")
-        return f"verdict {len(runs)}"
+        return "verdict"
 
-    def ask() -> object:
-        return resolver.begin_kept("key", check(), soon())
+    def begin() -> object:
+        return resolver.begin(check(), soon(), keep=lambda verdict, until: kept.append((verdict, until)))
 
-    assert [ask(), ask()] == ["verdict 1", "verdict 1"]
+    assert begin() == "verdict"
+    assert kept == [("verdict", 10.0)]
     clock.now = 10
-    task = ask()
+    task = begin()
     assert isinstance(task, asyncio.Task), "an answer ended: it must be asked for again"
     task.cancel()
-    resolver._cache.put(other, Message(NoData(), 100))
-    assert ask() == "verdict 2"
-    clock.now = 60
-    again = ask()
-    assert isinstance(again, asyncio.Task), "the other one ended"
-    again.cancel()
-    await asyncio.gather(task, again, return_exceptions=True)
+    await asyncio.gather(task, return_exceptions=True)
     await resolver.close()
 
 
-async def test_only_what_may_be_kept_is_and_no_more_than_there_is_room_for(resolver: Any) -> None:
-    resolver._cache.put(TEXT, FOUND)
-    for key, keeps in (("a", True), ("b", False), ("c", True)):
-        found = resolver.begin_kept(key, ask_texts("a.test"), soon(), lambda _, keeps=keeps: keeps)
-        assert found == (b"x",)
-    assert len(resolver._verdicts) == 2
-    verdicts = Verdicts(Clock(), size=3)
+def test_a_kept_verdict_holds_until_its_time_and_there_are_no_more_than_there_is_room_for() -> None:
+    clock = Clock()
+    verdicts = Verdicts(clock, size=3)
     for number in range(5):
         verdicts.put(number, "verdict", 1.0)
     assert len(verdicts) == 3
-    assert verdicts.get(4) == "verdict"
+    assert [verdicts.get(number) for number in (1, 4)] == [None, "verdict"]
+    clock.now = 1
+    assert verdicts.get(4) is None
+    assert len(verdicts) == 2
+
+
+async def test_a_check_that_raises_counts_as_what_its_caller_makes_of_it(resolver: Any) -> None:
+    def check() -> Questions[str]:
+        yield TEXT
+        raise ValueError("a mistake")
+
+    later = resolver.begin(check(), soon(), mistaken=str)
+    resolver._channel.go.set()
+    assert await later == "a mistake"
+    resolver._cache.put(TEXT, FOUND)
+    assert resolver.begin(check(), soon(), mistaken=str) == "a mistake"
+    with pytest.raises(ValueError, match="a mistake"):
+        resolver.begin(check(), soon())
 
 
 async def test_what_was_asked_ahead_is_not_asked_again(resolver: Any) -> None:
