@@ -27,7 +27,6 @@ class Carrier(asyncio.Protocol):
     def __init__(self, desk: Desk, config: ServerConfig) -> None:
         self.desk = desk
         self.address = ""
-        self.deadline = float("inf")
         self.engine = Server(config)
         self.talking = True  # the client may be sending when we end
         self._transport: asyncio.Transport
@@ -39,6 +38,8 @@ class Carrier(asyncio.Protocol):
         self._draining = False
         self._upgrading = False
         self._early: list[bytes] = []  # decrypted before the task that upgraded has noticed
+        self._deadline = float("inf")
+        self._progressed = False  # since the deadline was worked out
         self._paused: set[str] = set()  # why reading is paused
         self._behind: float | None = None  # since when it is for the spool
 
@@ -103,6 +104,14 @@ class Carrier(asyncio.Protocol):
         """Whether a transaction or an answer is under way."""
         return self.engine.expects != "command" or self.engine.session.mail is not None
 
+    def overdue(self, now: float) -> bool:
+        """Whether the deadline has passed; asked once a second, so that no command has to look at a clock."""
+        if self._progressed:
+            self._progressed = False
+            behind = self._behind is not None  # the spool's delay is not the client's
+            self._deadline = float("inf") if behind else self.engine.deadline(now)
+        return self._deadline <= now
+
     def expire(self) -> None:
         """The deadline has passed (RFC 5321 §4.5.3.2)."""
         if self._upgrading or self.engine.closed:
@@ -141,7 +150,7 @@ class Carrier(asyncio.Protocol):
             self._speak()
             self._finish()
         elif progress:
-            self._set_deadline()
+            self._progressed = True
 
     def _say(self, octets: bytes) -> None:
         """Send them with what others are told in this turn of the loop."""
@@ -159,7 +168,7 @@ class Carrier(asyncio.Protocol):
         if self._finishing:
             return
         self._finishing = True
-        self.deadline = self._now() + LINGER
+        self._deadline, self._progressed = self._now() + LINGER, False
         if self.talking and self._transport.can_write_eof() and not self._transport.is_closing():
             with contextlib.suppress(OSError):  # the client has gone, and nobody has been told yet
                 self._transport.write_eof()
@@ -167,10 +176,6 @@ class Carrier(asyncio.Protocol):
                 self._transport.resume_reading()  # what still comes is read and thrown away
                 return
         self._transport.close()
-
-    def _set_deadline(self) -> None:
-        behind = self._behind is not None  # the spool's delay is not the client's
-        self.deadline = float("inf") if behind else self.engine.deadline(self._now())
 
     def pause(self, why: str) -> None:
         """Read no more until every reason has gone."""
@@ -185,7 +190,7 @@ class Carrier(asyncio.Protocol):
         if why == SPOOL and self._behind is not None:
             self.engine.forgive(self._now() - self._behind)
             self._behind = None
-            self._set_deadline()
+            self._progressed = True
         if self._paused:
             self._paused.discard(why)
             if not self._paused and not self._transport.is_closing():
@@ -233,5 +238,5 @@ class Carrier(asyncio.Protocol):
             self.engine.receive(octets)
         if self._draining:
             self.engine.shutdown()
-        self._set_deadline()
+        self._progressed = True
         self.pump()

@@ -108,7 +108,7 @@ class Worker:
 
     def _expire(self) -> None:
         now = asyncio.get_running_loop().time()
-        for session in [s for s in self._sessions if s.deadline <= now]:
+        for session in [s for s in self._sessions if s.overdue(now)]:
             session.expire()
 
     async def _drain(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from mxfleet.errors import SpoolError
 from mxfleet.mxd import accounts, settings
+from mxfleet.mxd.carrier import LINGER
 from mxfleet.mxd.configuration import Configuration
 from mxfleet.mxd.counters import Shared
 from mxfleet.mxd.desk import Desk
@@ -258,15 +259,15 @@ async def test_a_client_that_leaves_half_way_leaves_no_chunk_behind(bench: Bench
 
 
 async def test_the_deadline_moves_with_commands_and_not_with_octets(bench: Bench) -> None:
-    loop = asyncio.get_running_loop()
     bench.say(b"EHLO c\r\n")
-    first = bench.session.deadline
-    assert 299 < first - loop.time() <= 300
-    await asyncio.sleep(0.002)
+    assert not bench.session.overdue(100.0)
     bench.say(b"NO")
-    assert bench.session.deadline == first
+    assert not bench.session.overdue(399.0)
+    assert bench.session.overdue(400.0)
     bench.say(b"OP\r\n")
-    assert bench.session.deadline > first
+    assert not bench.session.overdue(401.0)
+    assert not bench.session.overdue(700.0)
+    assert bench.session.overdue(701.0)
     bench.session.expire()
     assert bench.said().startswith("421 4.4.2")
     assert bench.transport.closed
@@ -275,7 +276,26 @@ async def test_the_deadline_moves_with_commands_and_not_with_octets(bench: Bench
 async def test_a_commit_has_no_deadline(bench: Bench) -> None:
     bench.begin()
     bench.say(b"Subject: x\r\n\r\n.\r\n")
-    assert bench.session.deadline == float("inf")
+    assert not bench.session.overdue(100.0)
+    assert not bench.session.overdue(1e9)
+
+
+async def test_a_client_that_the_spool_keeps_waiting_has_no_deadline(bench: Bench) -> None:
+    bench.begin()
+    assert not bench.session.overdue(100.0)
+    bench.session.data_received(large(6 * CHUNK))
+    assert not bench.session.overdue(1e9)
+    await settle(lambda: bench.transport.reading)
+    assert not bench.session.overdue(101.0)
+    assert bench.session.overdue(1e9)
+
+
+async def test_a_client_that_does_not_take_its_last_reply_is_left(bench: Bench) -> None:
+    now = asyncio.get_running_loop().time()
+    assert not bench.session.overdue(now)
+    assert bench.say(b"QUIT\r\n").startswith("221 ")
+    assert not bench.session.overdue(now + LINGER - 1)
+    assert bench.session.overdue(now + LINGER + 60)
 
 
 async def test_the_end_waits_for_the_commit(bench: Bench) -> None:

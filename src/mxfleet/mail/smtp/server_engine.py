@@ -52,7 +52,7 @@ class Engine:
         return None
 
     def _command(self) -> Event | Idle | None:
-        if not self._lines or (octets := self._lines.next_line(self._line_limit())) is None:
+        if (octets := self._lines.next_line(self._line_limit())) is None:
             return Idle.NEED_INPUT
         mechanism, self._mechanism = self._mechanism, None
         self._verb = ""
@@ -81,10 +81,12 @@ class Engine:
     def _run(self, line: str) -> verbs.Outcome:
         verb, _, argument = line.partition(" ")
         verb = verb.upper()
-        if verb in verbs.VERBS:  # else it may be anything, even a password, and stays out of the notices
-            self._verb = verb
+        command = verbs.VERBS.get(verb)
+        if command is None:
+            raise verbs.unknown(verb)
+        self._verb = verb  # an unknown one may be anything, even a password, and stays out of the notices
         begun = self.session.mail is not None
-        outcome = verbs.run(self.session, verb, argument)
+        outcome = command(self.session, argument)
         if begun and self.session.mail is None:
             self._notices.append(events.Reset())
         return outcome
@@ -155,8 +157,8 @@ class Engine:
         return asked
 
     def _spoke_early(self, asked: Question) -> bool:
-        """Commands behind one that must be the last of its group: injected, or not from a mail client."""
-        if not self._lines or not isinstance(asked, answers.LAST_OF_GROUP) or self._chunk is not None:
+        """More waits already: commands behind one that must be the last of its group: injected, or not from a mail client."""
+        if not isinstance(asked, answers.LAST_OF_GROUP) or self._chunk is not None:
             return False
         tls = isinstance(asked, events.StartTls)
         self._close("protocol", replies.SPOKE_BEFORE_TLS if tls else replies.SPOKE_EARLY)

@@ -40,23 +40,22 @@ def command_line(session: Session, octets: bytes) -> str:
     raise Refusal(replies.NOT_PRINTABLE)
 
 
-def run(session: Session, verb: str, argument: str) -> Outcome:
-    """What a command leads to; Refusal or Breach where it is not taken."""
-    command = VERBS.get(verb)
-    if command is None:
-        raise _unknown(verb)
-    if verb in _IDLE:
-        _count_idle(session)
-    return command(session, argument)
+def unknown(verb: str) -> Refusal:
+    """Why a verb that is none of these is not taken."""
+    if verb in _NOT_SMTP:
+        return Breach(replies.NOT_SMTP)
+    return Refusal(replies.NOT_IMPLEMENTED if verb in _OTHERS else replies.UNKNOWN_COMMAND)
 
 
-def ehlo(_session: Session, argument: str) -> Hello:
+def ehlo(session: Session, argument: str) -> Hello:
     """RFC 5321 §4.1.1.1; may come again at any time."""
+    _count_idle(session)
     return commands.parse_hello(argument, extended=True)
 
 
-def helo(_session: Session, argument: str) -> Hello:
+def helo(session: Session, argument: str) -> Hello:
     """RFC 5321 §4.1.1.1, for clients without extensions."""
+    _count_idle(session)
     return commands.parse_hello(argument, extended=False)
 
 
@@ -129,25 +128,29 @@ def bdat(session: Session, argument: str) -> Chunk:
 
 def rset(session: Session, argument: str) -> Reply:
     """RFC 5321 §4.1.1.5."""
+    _count_idle(session)
     _no(argument)
     session.end_transaction()
     return replies.OK
 
 
-def noop(_session: Session, _argument: str) -> Reply:
+def noop(session: Session, _argument: str) -> Reply:
     """RFC 5321 §4.1.1.9; an argument is ignored."""
+    _count_idle(session)
     return replies.OK
 
 
-def vrfy(_session: Session, argument: str) -> Reply:
+def vrfy(session: Session, argument: str) -> Reply:
     """RFC 5321 §4.1.1.6, §7.3: we do not tell who exists."""
+    _count_idle(session)
     if not argument:
         raise Refusal(replies.VRFY_SYNTAX)
     return replies.CANNOT_VERIFY
 
 
-def help_(_session: Session, _argument: str) -> Reply:
+def help_(session: Session, _argument: str) -> Reply:
     """RFC 5321 §4.1.1.8."""
+    _count_idle(session)
     return replies.HELP
 
 
@@ -172,16 +175,9 @@ VERBS: Final[dict[str, Verb]] = {
     "HELP": help_,
     "QUIT": quit_,
 }
-_IDLE: Final = frozenset({"EHLO", "HELO", "RSET", "NOOP", "VRFY", "HELP"})
 _OTHERS: Final = frozenset({"EXPN", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "BURL", "XCLIENT"})
 # Browsers and proxies tricked into talking to a mail server; what follows their verb is not ours to run.
 _NOT_SMTP: Final = frozenset({"GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS", "DELETE", "PATCH"})
-
-
-def _unknown(verb: str) -> Refusal:
-    if verb in _NOT_SMTP:
-        return Breach(replies.NOT_SMTP)
-    return Refusal(replies.NOT_IMPLEMENTED if verb in _OTHERS else replies.UNKNOWN_COMMAND)
 
 
 def _count_idle(session: Session) -> None:

@@ -100,3 +100,19 @@ def test_the_server_tells_the_pace_what_it_waits_for() -> None:
     assert server.deadline(950.0) == 1010.0
     server.timeout()
     assert server.deadline(950.0) == float("inf")
+
+
+def test_a_message_has_its_own_time_though_another_one_was_there_when_last_asked() -> None:
+    server = Server(ServerConfig("mx.corp.test", limits=LIMITS))
+    server.greeting()
+    server.receive(b"EHLO a\r\n")
+    answer_all(server)
+    begin = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"
+    server.receive(begin)
+    answer_all(server)
+    assert (server.deadline(100.0), server.deadline(390.0)) == (280.0, 400.0)
+    server.receive(b"\r\n.\r\n" + begin.removesuffix(b"DATA\r\n"))
+    answer_all(server)
+    server.receive(b"DATA\r\n")
+    answer_all(server)
+    assert (server.expects, server.deadline(391.0)) == ("data", 571.0)
