@@ -62,7 +62,7 @@ def spf_check(data: bytes) -> None:
 def dkim_signature(data: bytes) -> None:
     """A signature field, a tag list, a key record."""
     for read in (
-        lambda: parse_signature(Field(b"DKIM-Signature:" + data + b"\r\n", 14)),
+        lambda: parse_signature(Field(b"dkim-signature", b"DKIM-Signature:", data)),
         lambda: parse_tags(data.decode("latin-1")),
         lambda: parse_record(data.decode("latin-1")).public_key(),
     ):

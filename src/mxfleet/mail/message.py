@@ -1,32 +1,30 @@
 """A message's header section (RFC 5322 §2.2), cut fast and kept as octets; the body is never looked at here."""
 
 import re
-from collections.abc import Iterator
-from functools import cached_property
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
 
 from mxfleet.errors import MessageError
 
 MAX_HEADER: Final = 262_144  # octets of the header section
-# A field begins at a line's beginning with a name (RFC 5322 §2.2: printable, no colon) or it is a continuation.
-_NAME = re.compile(rb"[!-9;-~]+(?=[ \t]*:)")
+# A line that is no continuation, and what begins it if it is a field: a name (RFC 5322 §2.2: printable, no colon)
+# with its colon, then the name alone.
+_LINE = re.compile(rb"\r\n(?![ \t])(?:(([!-9;-~]++)[ \t]*+:))?")
 
 
-class Field(NamedTuple):
-    """One header field: its octets as they came, folded, with their CRLF."""
+class Field(msgspec.Struct, frozen=True, gc=False):
+    """One header field: its octets as they came, folded, without the CRLF at its end."""
 
-    raw: bytes
-    colon: int  # where the colon stands in `raw`
-
-    @property
-    def name(self) -> bytes:
-        """The name in lower case."""
-        return self.raw[: self.colon].rstrip(b" \t").lower()
+    name: bytes  # in lower case
+    label: bytes  # the name as it was written, blanks and the colon behind it
+    body: bytes  # everything behind the colon
 
     @property
-    def body(self) -> bytes:
-        """Everything behind the colon, CRLF included."""
-        return self.raw[self.colon + 1 :]
+    def raw(self) -> bytes:
+        """The whole field with the CRLF at its end."""
+        return self.label + self.body + b"\r\n"
 
     @property
     def text(self) -> str:
@@ -37,23 +35,24 @@ class Field(NamedTuple):
 class Headers:
     """A header section: the fields in order, looked up by name without case."""
 
+    __slots__ = ("by_name", "fields", "raw")
+
     def __init__(self, raw: bytes, fields: tuple[Field, ...]) -> None:
-        """`raw` are the octets of the fields, without the empty line that follows them."""
+        """`raw` are the octets of the fields, without the empty line that follows them.
+
+        `by_name` has the fields of each lower-case name, from top to bottom.
+        """
         self.raw = raw
         self.fields = fields
+        by_name: dict[bytes, list[Field]] = {}
+        for field in fields:
+            by_name.setdefault(field.name, []).append(field)
+        self.by_name: Mapping[bytes, Sequence[Field]] = by_name
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
 
-    @cached_property
-    def by_name(self) -> dict[bytes, tuple[Field, ...]]:
-        """The fields of each lower-case name, from top to bottom."""
-        found: dict[bytes, list[Field]] = {}
-        for field in self.fields:
-            found.setdefault(field.name, []).append(field)
-        return {name: tuple(fields) for name, fields in found.items()}
-
-    def all(self, name: str) -> tuple[Field, ...]:
+    def all(self, name: str) -> Sequence[Field]:
         """The fields of this name, from top to bottom."""
         return self.by_name.get(name.lower().encode("ascii"), ())
 
@@ -73,16 +72,12 @@ def parse_headers(raw: bytes) -> Headers:
     Raises MessageError where a line is neither a field nor a continuation: two programs would disagree where
     the body begins.
     """
-    fields: list[Field] = []
-    start = 0
-    while start < len(raw):
-        match = _NAME.match(raw, start)
-        if match is None:
-            raise MessageError(f"header line {raw[start : start + 40]!r}: neither a field nor a continuation")
-        end = _end_of_field(raw, start)
-        fields.append(Field(raw[start:end], raw.index(b":", match.end()) - start))
-        start = end
-    return Headers(raw, tuple(fields))
+    # Of each line its label, its name, its body; at last of the one that would come next.
+    first, *cut = _LINE.split(b"\r\n" + raw)
+    labels, names, bodies = cut[0:-3:3], cut[1:-3:3], cut[2:-3:3]
+    if first or None in labels or cut[-3:] != [None, None, b""]:
+        raise _no_section(first, cut)
+    return Headers(raw, tuple(map(Field, map(bytes.lower, names), labels, bodies)))
 
 
 def needs_utf8(start: bytes) -> bool:
@@ -137,11 +132,9 @@ class HeaderReader:
         return parse_headers(self._data)
 
 
-def _end_of_field(raw: bytes, start: int) -> int:
-    end = start
-    while True:
-        end = raw.find(b"\r\n", end) + 2
-        if end < 2:
-            raise MessageError("header section does not end in CRLF")
-        if raw[end : end + 1] not in (b" ", b"\t"):
-            return end
+def _no_section(first: bytes, cut: Sequence[bytes | None]) -> MessageError:
+    lines = zip(cut[::3], cut[2::3], strict=True)
+    line = first[2:] if first else next((body for label, body in lines if label is None), None)
+    if line is None:
+        return MessageError("header section does not end in CRLF")
+    return MessageError(f"header line {line[:40]!r}: neither a field nor a continuation")

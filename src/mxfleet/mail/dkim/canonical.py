@@ -21,16 +21,14 @@ def relaxed_header(field: Field) -> bytes:
 def relaxed_fields(chosen: Iterable[tuple[bytes, Field]]) -> bytes:
     """As `relaxed_header`, for several fields with their lower-case names, all of them in a few passes."""
     # A value that begins with a fold is stripped here; every other line break within a value has a blank behind it.
-    octets = b"".join([name + b":" + (field.body.lstrip(_SPACE) or b"\r\n") for name, field in chosen])
-    if b"\t" in octets:
-        octets = octets.replace(b"\t", b" ")
-    octets = _collapse(octets.replace(b"\r\n ", b" "))
-    return octets.replace(b" \r\n", b"\r\n")
+    lines = [name + b":" + field.body.lstrip(_SPACE) + b"\r\n" for name, field in chosen]
+    octets = b"".join(lines).replace(b"\t", b" ").replace(b"\r\n ", b" ")
+    return _collapse(octets).replace(b" \r\n", b"\r\n")
 
 
 def relaxed_field(name: bytes, body: bytes) -> bytes:
     """As `relaxed_header`, for a lower-case name and what follows its colon."""
-    return name + b":" + _collapse(body.replace(b"\r\n", b"")).strip(b" ") + b"\r\n"
+    return name + b":" + _collapse(body.replace(b"\r\n", b"").replace(b"\t", b" ")).strip(b" ") + b"\r\n"
 
 
 class RelaxedBody:
@@ -93,17 +91,17 @@ class RelaxedBody:
 
 
 def _relaxed_lines(octets: bytes) -> bytes:
-    """Lines as RFC 6376 §3.4.4 has them; most blanks at the ends of lines go before the others are looked at."""
-    if b"\t" in octets:
-        octets = octets.replace(b"\t", b" ")
-    octets = _collapse(b"\r\n".join(octets.split(b"  \r\n")))
-    return b"\r\n".join(octets.split(b" \r\n"))
+    """Lines as RFC 6376 §3.4.4 has them."""
+    return b"\r\n".join(_collapse(octets.replace(b"\t", b" ")).split(b" \r\n"))
 
 
 def _collapse(octets: bytes) -> bytes:
-    """Every run of blanks and tabs as one blank; to split and join is faster than to replace."""
-    if b"\t" in octets:
-        octets = octets.replace(b"\t", b" ")
-    while b"  " in octets:
-        octets = b" ".join(octets.split(b"  "))
-    return octets
+    """Every run of blanks as one; one at the very end may go, which no caller minds.
+
+    To split and join is faster than to replace. Between two pairs of blanks is nothing, and behind the last one
+    a blank, where a run is longer than two.
+    """
+    first, *others = octets.split(b"  ")
+    if not others:
+        return first
+    return b" ".join([first, *filter(None, [other.lstrip(b" ") for other in others])])

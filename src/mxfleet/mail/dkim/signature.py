@@ -147,7 +147,7 @@ def without_value(field: Field, form: Canonicalization) -> bytes:
     if match := _FIRST_VALUE.match(body) or _VALUE.search(body):
         body = body[: match.start(1)] + body[match.end(1) :]
     if form == "simple":
-        return (field.raw[: field.colon + 1] + body).removesuffix(b"\r\n")
+        return field.label + body
     return relaxed_field(field.name, body).removesuffix(b"\r\n")
 
 
