@@ -11,7 +11,6 @@ from typing import Final
 from mxfleet.errors import MailError
 from mxfleet.mail import authentication_fields
 from mxfleet.mail.arc import FIELDS, MAX_SETS, ArcResult, instance_of, sets_of
-from mxfleet.mail.authentication_results import AuthenticationResults
 from mxfleet.mail.dkim.canonical import relaxed_field, relaxed_header
 from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mail.dkim.selection import OVERSIGNED, SIGNED, selected
@@ -29,7 +28,8 @@ _COVERED: Final = (
 
 def seal(
     headers: Headers,
-    found: AuthenticationResults,
+    authserv_id: str,
+    found: Sequence[str],
     state: ArcResult,
     *,
     body_hash: bytes,
@@ -38,13 +38,14 @@ def seal(
 ) -> bytes:
     """The set to put above the message; b"" where none may follow.
 
-    `state` is the verdict on the chain that came, `body_hash` SHA-256 of the body in relaxed form, `timestamp` in
-    seconds since 1970. Takes 2 ms with an RSA key of 2048 bits.
+    `found` is what `authserv_id` says of it (`Evidence.results`), `state` the verdict on the chain that came,
+    `body_hash` SHA-256 of the body in relaxed form, `timestamp` in seconds since 1970. Takes 2 ms with an RSA key of
+    2048 bits.
     """
     instance = _next_instance(headers)
     if not instance:
         return b""
-    results = authentication_fields.render(found, instance)
+    results = authentication_fields.render(authserv_id, found, instance)
     message = _message_signature(headers, instance, body_hash, key, timestamp)
     begin = (
         f" i={instance}; a={key.algorithm}; cv={state}; d={key.domain};\r\n"

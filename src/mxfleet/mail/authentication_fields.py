@@ -1,9 +1,9 @@
 """Authentication-Results written, and those removed that pretend to be ours (RFC 8601 §2.2, §5)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
-from mxfleet.mail.authentication_results import AuthenticationResults, MethodResult, read_authserv_id
+from mxfleet.mail.authentication_results import read_authserv_id
 from mxfleet.mail.message import Field, Headers
 from mxfleet.mail.quoting import fold, quoted
 
@@ -12,19 +12,15 @@ ARC_FIELD = "ARC-Authentication-Results"
 MAX_FIELD: Final = 16_384  # octets; a longer one of somebody else's is not worth the reading
 
 
-def render(found: AuthenticationResults, instance: int = 0) -> bytes:
-    """The field, folded, CRLF at its end; without results it says `none` (RFC 8601 §2.2).
+def render(authserv_id: str, results: Sequence[str], instance: int = 0) -> bytes:
+    """The field of such results, as `Evidence.results` writes them, folded, CRLF at its end.
 
-    With an `instance` it is that of an ARC set (RFC 8617 §4.1.1).
+    Without results it says `none` (RFC 8601 §2.2). With an `instance` it is that of an ARC set (RFC 8617 §4.1.1).
     """
-    groups = [[quoted(found.authserv_id)], *map(_words, found.results)]
+    *parts, last = (quoted(authserv_id), *(results or ("none",)))
     if instance:
-        groups.insert(0, [f"i={instance}"])
-    if not found.results:
-        groups.append(["none"])
-    for group in groups[:-1]:
-        group[-1] += ";"
-    return fold(ARC_FIELD if instance else FIELD, *groups)
+        parts.insert(0, f"i={instance}")
+    return fold(ARC_FIELD if instance else FIELD, *[f"{part};" for part in parts], last)
 
 
 def without_forged(headers: Headers, names: Collection[str]) -> Headers:
@@ -42,9 +38,3 @@ def without_forged(headers: Headers, names: Collection[str]) -> Headers:
 
 def _is_forged(field: Field, names: Collection[str]) -> bool:
     return len(field.raw) > MAX_FIELD or read_authserv_id(field.text) in ("", *names)
-
-
-def _words(result: MethodResult) -> list[str]:
-    reason = [f"reason={quoted(result.reason)}"] if result.reason else []
-    properties = (f"{name}={quoted(value)}" for name, value in result.properties.items())
-    return [f"{result.method}={result.result}", *reason, *properties]

@@ -1,17 +1,14 @@
 """All that is known about a message, as one value: what policy decides by and what the header tells."""
 
-from collections.abc import Iterator
-
 import msgspec
 
 from mxfleet.mail.arc import Arc
-from mxfleet.mail.authentication_results import AuthenticationResults, MethodResult
 from mxfleet.mail.dkim.verify import Dkim
 from mxfleet.mail.dmarc.check import Dmarc
 from mxfleet.mail.dnsbl import Listing
 from mxfleet.mail.iprev import Iprev
 from mxfleet.mail.questions import Address
-from mxfleet.mail.quoting import MAX_WORDS
+from mxfleet.mail.quoting import MAX_WORDS, quoted
 from mxfleet.mail.spf.result import Spf
 
 
@@ -32,50 +29,55 @@ class Evidence(msgspec.Struct, frozen=True):
     dmarc: Dmarc | None = None
     listings: tuple[Listing, ...] = ()
 
-    def results(self, authserv_id: str) -> AuthenticationResults:
-        """What the Authentication-Results field says of it (RFC 8601 §2.7, RFC 8617 §10, RFC 9989 §9.1)."""
-        return AuthenticationResults(authserv_id, tuple(self._methods()))
-
-    def _methods(self) -> Iterator[MethodResult]:
+    def results(self) -> list[str]:
+        """What the Authentication-Results field says of it, method by method (RFC 8601 §2.7, RFC 8617 §10, RFC 9989 §9.1)."""
+        results = []
         if self.iprev is not None:
-            yield MethodResult("iprev", self.iprev.result, "", {"policy.iprev": str(self.address)})
+            results.append(f"iprev={self.iprev.result} policy.iprev={quoted(str(self.address))}")
         # One result of SPF: a reader who takes any `spf=pass` must not take that of a name that was only said.
         spf = self.helo if self.spf is None else self.spf
         if spf is not None:
-            yield self._spf(spf)
+            results.append(self._spf(spf))
         if self.dkim is not None:
-            yield from map(_dkim, self.dkim)
-            if not self.dkim:
-                yield MethodResult("dkim", "none")
+            results += map(_dkim, self.dkim) if self.dkim else ("dkim=none",)
         if self.arc is not None:
-            yield MethodResult("arc", self.arc.result, self.arc.reason[:MAX_WORDS])
+            results.append(f"arc={self.arc.result}{_because(self.arc.reason)}")
         if self.dmarc is not None:
-            yield _dmarc(self.dmarc)
+            results.append(_dmarc(self.dmarc))
+        return results
 
-    def _spf(self, spf: Spf) -> MethodResult:
-        by_sender = spf.identity == "mailfrom" and self.sender
-        properties = {"smtp.mailfrom": self.sender} if by_sender else {"smtp.helo": self.hello}
-        reason = "" if spf.result == "pass" else spf.reason[:MAX_WORDS]
-        return MethodResult("spf", spf.result, reason, properties)
-
-
-def _dkim(verdict: Dkim) -> MethodResult:
-    named = (
-        ("header.d", verdict.domain),
-        ("header.s", verdict.selector),
-        ("header.a", verdict.algorithm),
-        ("header.b", verdict.head),
-    )
-    reason = verdict.reason + (" (testing)" if verdict.testing and verdict.result != "pass" else "")
-    return MethodResult(
-        "dkim", verdict.result, reason[:MAX_WORDS], {name: value for name, value in named if value}
-    )
+    def _spf(self, spf: Spf) -> str:
+        because = "" if spf.result == "pass" else _because(spf.reason)
+        if spf.identity == "mailfrom" and self.sender:
+            return f"spf={spf.result}{because} smtp.mailfrom={quoted(self.sender)}"
+        return f"spf={spf.result}{because} smtp.helo={quoted(self.hello)}"
 
 
-def _dmarc(verdict: Dmarc) -> MethodResult:
-    properties = {"header.from": verdict.domain} if verdict.domain else {}
+def _dkim(verdict: Dkim) -> str:
+    said = f"dkim={verdict.result}"
+    if verdict.result != "pass":
+        said += _because(verdict.reason + " (testing)" if verdict.testing else verdict.reason)
+    if verdict.domain:
+        said += f" header.d={quoted(verdict.domain)}"
+    if verdict.selector:
+        said += f" header.s={quoted(verdict.selector)}"
+    if verdict.algorithm:
+        said += f" header.a={quoted(verdict.algorithm)}"
+    if verdict.head:
+        said += f" header.b={quoted(verdict.head)}"
+    return said
+
+
+def _dmarc(verdict: Dmarc) -> str:
+    said = f"dmarc={verdict.result}"
+    if verdict.result != "pass":
+        said += _because(verdict.reason)
+    if verdict.domain:
+        said += f" header.from={quoted(verdict.domain)}"
     if verdict.record is not None:
-        properties["policy.dmarc"] = verdict.policy
-    return MethodResult(
-        "dmarc", verdict.result, "" if verdict.result == "pass" else verdict.reason, properties
-    )
+        said += f" policy.dmarc={verdict.policy}"
+    return said
+
+
+def _because(reason: str) -> str:
+    return f" reason={quoted(reason[:MAX_WORDS])}" if reason else ""

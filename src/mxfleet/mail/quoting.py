@@ -1,9 +1,10 @@
 """Values of what others said, written into header fields so that they stay values: quoted, ASCII, on folded lines."""
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
+
+from mxfleet.mail.reply import printable
 
 LINE: Final = 78  # RFC 5322 §2.1.1: characters of a line, where it can be
 MAX_WORDS: Final = (
@@ -12,15 +13,17 @@ MAX_WORDS: Final = (
 _TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+")  # RFC 2045 §5.1
 _MAILBOX = re.compile(r"(?:[!#$%&'*+/=?^_`{|}~0-9A-Za-z-][!#$%&'*+/=?^_`{|}~.0-9A-Za-z-]*)?@[0-9A-Za-z.-]+")
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"  # a blank of a value, until the field is folded
+_GOES_ON: Final = "\r\n\t"
 
 
 @lru_cache(maxsize=1024)  # domains, selectors and words come again and again
 def quoted(value: str) -> str:
-    """A value as a token, a mailbox, or else a quoted string; what is not printable ASCII becomes `?`."""
+    """A value as a token, a mailbox, or else a quoted string, for `fold`; what is not printable ASCII becomes `?`."""
     if _TOKEN.fullmatch(value) or _MAILBOX.fullmatch(value):
         return value
-    printable = "".join(c if " " <= c <= "~" else "?" for c in value)
-    return '"' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    escaped = printable(value).replace("\\", "\\\\").replace('"', '\\"').replace(" ", _NO_BREAK)
+    return f'"{escaped}"'
 
 
 def unquoted(text: str) -> str:
@@ -28,23 +31,21 @@ def unquoted(text: str) -> str:
     return _PAIR.sub(r"\1", text[1:-1]) if text.startswith('"') else text
 
 
-def fold(name: str, *groups: Iterable[str]) -> bytes:
-    """A header field of words with blanks between them; each group begins a line, and so does what is too long."""
-    lines, line = list[str](), f"{name}: "
-    for number, group in enumerate(groups):
-        if number:
-            lines.append(line)
-            line = "\t"
-        words = list(group)
-        whole = " ".join(words)
-        if len(line) + len(whole) <= LINE:
-            line += whole
-            continue
-        line += words[0]
-        for word in words[1:]:
-            if len(line) + len(word) < LINE:
-                line += " " + word
-            else:
-                lines.append(line)
-                line = "\t" + word
-    return ("\r\n".join([*lines, line]) + "\r\n").encode("ascii")
+def fold(name: str, first: str, *more: str) -> bytes:
+    """A header field; each text begins a line, and one that is too long goes on in the next, where a blank is."""
+    room = LINE - len(name) - 2
+    lines = [first if len(first) <= room else _broken(first, room)]
+    lines += [text if len(text) < LINE else _broken(text, LINE - 1) for text in more]
+    return f"{name}: {_GOES_ON.join(lines)}\r\n".replace(_NO_BREAK, " ").encode("ascii")
+
+
+def _broken(text: str, room: int) -> str:
+    """On lines, the first of so many characters; a longer word stays whole."""
+    lines, begin = [], 0
+    while len(text) - begin > room:
+        end = text.rfind(" ", begin, begin + room + 1)
+        if end < 0 and (end := text.find(" ", begin)) < 0:
+            break
+        lines.append(text[begin:end])
+        begin, room = end + 1, LINE - 1
+    return _GOES_ON.join([*lines, text[begin:]])

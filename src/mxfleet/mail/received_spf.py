@@ -44,20 +44,15 @@ class ReceivedSpf(msgspec.Struct, frozen=True):
 
     def render(self) -> bytes:
         """The field, folded, CRLF at its end."""
-        pairs = [
-            f"{name}={quoted(value)}"
-            for name, value in (
-                ("client-ip", self.client_ip),
-                ("envelope-from", self.envelope_from),
-                ("helo", self.helo),
-                ("receiver", self.receiver),
-                ("identity", self.identity),
-                ("mechanism", self.mechanism),
-                ("problem", self.problem),
-            )
-            if value or name == "envelope-from"
-        ]
-        return fold("Received-SPF", [self.result, *(f"{pair};" for pair in pairs)])
+        text = (
+            f"{self.result} client-ip={quoted(self.client_ip)}; envelope-from={quoted(self.envelope_from)};"
+            f" helo={quoted(self.helo)}; receiver={quoted(self.receiver)}; identity={quoted(self.identity)};"
+        )
+        if self.mechanism:
+            text += f" mechanism={quoted(self.mechanism)};"
+        if self.problem:
+            text += f" problem={quoted(self.problem)};"
+        return fold("Received-SPF", text)
 
 
 def parse_received_spf(text: str) -> ReceivedSpf:

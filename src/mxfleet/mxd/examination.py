@@ -91,9 +91,9 @@ class Examination(Inspection):
         arc = evidence.arc
         if arc is None or arc.temporary or not (body_hash := self._evidence.body_hash):
             return b""
-        results = evidence.results(self._desk.author.name)
-        now = int(time.time())
-        return seal(self._headers, results, arc.result, body_hash=body_hash, key=key, timestamp=now)
+        us, now = self._desk.author.name, int(time.time())
+        found = evidence.results()
+        return seal(self._headers, us, found, arc.result, body_hash=body_hash, key=key, timestamp=now)
 
     async def _greylisted(self, evidence: Evidence, found: Finding, trace: str) -> Finding:
         """What nothing else speaks against has to come again, where it comes for the first time."""

@@ -1,6 +1,5 @@
 """The header fields in which we tell what we found, and the removal of those that only pretend to be ours."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from mxfleet.errors import MessageError
@@ -9,6 +8,7 @@ from mxfleet.mail.evidence import Evidence
 from mxfleet.mail.message import Field, Headers
 from mxfleet.mail.quoting import fold
 from mxfleet.mail.received_spf import ReceivedSpf, parse_received_spf
+from mxfleet.mail.reply import printable
 from mxfleet.mail.spf.result import Spf
 from mxfleet.mxd.settings import ServiceSettings
 
@@ -36,7 +36,7 @@ class Author:
 
     def fields(self, evidence: Evidence) -> bytes:
         """Authentication-Results and Received-SPF, to be put above our Received field (RFC 7208 §9.1)."""
-        written = authentication_fields.render(evidence.results(self.name))
+        written = authentication_fields.render(self.name, evidence.results())
         if evidence.spf is not None:
             written += self._received_spf(evidence, evidence.spf)
         if evidence.helo is not None and evidence.helo.result not in ("none", "pass"):
@@ -61,10 +61,4 @@ class Author:
 
 def marks(found: tuple[tuple[str, str], ...]) -> bytes:
     """Fields that tell the reader's programs what was found."""
-    return b"".join(fold(name, words(text)) for name, text in found)
-
-
-def words(text: str) -> Iterator[str]:
-    """Printable ASCII, word by word."""
-    for word in text.split():
-        yield "".join(c if "!" <= c <= "~" else "?" for c in word)
+    return b"".join(fold(name, printable(" ".join(text.split()))) for name, text in found)

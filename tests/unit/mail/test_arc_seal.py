@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from mxfleet.mail.arc import Arc, ArcResult, Chain
 from mxfleet.mail.arc_seal import seal
-from mxfleet.mail.authentication_results import AuthenticationResults, MethodResult
 from mxfleet.mail.dkim.bodies import BodyHashes
 from mxfleet.mail.dkim.key import SigningKey
 from mxfleet.mail.dkim.record import record_text
@@ -23,9 +22,7 @@ MESSAGE: Final = (
     b"DKIM-Signature: v=1; d=a.test\r\nFrom: Alice <alice@a.test>\r\nTo: sales@shop.test\r\n"
     b"Subject: hello\r\n world\r\nDate: Tue, 24 Nov 2026 08:05:00 +0000\r\n\r\nDear  all,\r\n\r\nbye \r\n\r\n"
 )
-RESULTS: Final = AuthenticationResults(
-    "mx.corp.test", (MethodResult("spf", "pass", "", {"smtp.mailfrom": "alice@a.test"}),)
-)
+RESULTS: Final = ["spf=pass smtp.mailfrom=alice@a.test"]
 
 
 @cache
@@ -41,7 +38,8 @@ def sealed(message: bytes, state: ArcResult = "none", domain: str = "corp.test")
     headers, body = split_message(message)
     bodies = BodyHashes({"relaxed"})
     bodies.update(body)
-    added = seal(headers, RESULTS, state, body_hash=bodies.digest("relaxed"), key=key(domain), timestamp=NOW)
+    hashed = bodies.digest("relaxed")
+    added = seal(headers, "mx.corp.test", RESULTS, state, body_hash=hashed, key=key(domain), timestamp=NOW)
     return added + message
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mxfleet.mail.arc import Arc
 from mxfleet.mail.authentication_fields import render, without_forged
-from mxfleet.mail.authentication_results import AuthenticationResults, MethodResult, parse
+from mxfleet.mail.authentication_results import MethodResult, parse
 from mxfleet.mail.dkim.verify import Dkim
 from mxfleet.mail.dmarc.check import Dmarc
 from mxfleet.mail.dmarc.record import DmarcRecord
@@ -17,37 +17,62 @@ from mxfleet.mail.iprev import Iprev
 from mxfleet.mail.message import parse_headers
 from mxfleet.mail.spf.result import Spf
 
-WORDS = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
-VALUES = st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
-RESULTS = st.builds(
-    MethodResult,
-    WORDS,
-    WORDS,
-    VALUES,
-    st.dictionaries(st.builds("{}.{}".format, WORDS, WORDS), VALUES, max_size=3),
+VALUES = st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30)
+NAMES = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
+SPF = st.builds(
+    Spf,
+    st.sampled_from(["none", "pass", "fail"]),
+    st.just("mailfrom"),
+    NAMES,
+    st.just(""),
+    st.just("") | VALUES,
 )
+DKIM = st.builds(Dkim, st.sampled_from(["pass", "fail"]), VALUES, VALUES, VALUES, VALUES, VALUES)
+ADDRESS = ip_address("192.0.2.1")
 
 
-@given(VALUES.filter(bool).map(str.lower), st.lists(RESULTS, max_size=4))
-def test_what_is_written_is_read(authserv_id: str, results: list[MethodResult]) -> None:
-    found = AuthenticationResults(authserv_id, tuple(results))
-    raw = render(found)
+@given(VALUES.map(str.lower), VALUES, st.none() | SPF, st.none() | st.lists(DKIM, max_size=3).map(tuple))
+def test_what_is_written_is_read(
+    authserv_id: str, sender: str, spf: Spf | None, dkim: tuple[Dkim, ...] | None
+) -> None:
+    evidence = Evidence(ADDRESS, "h", sender, spf=spf, dkim=dkim)
+    raw = render(authserv_id, evidence.results())
     (field,) = parse_headers(raw).fields
-    assert parse(field.text) == found
+    found = parse(field.text)
+    assert found.authserv_id == authserv_id
+    assert found.of("spf") == _read_spf(spf, sender)
+    signatures = (("none", {}),) if dkim == () else [(one.result, _properties(one)) for one in dkim or ()]
+    assert [(one.result, one.properties) for one in found.of("dkim")] == list(signatures)
     assert raw.isascii()
     assert all(
         len(line) <= 78 or line.count(b" ") <= 1 + line.count(b'"') * 40 for line in raw.split(b"\r\n")
     )
 
 
+def _read_spf(spf: Spf | None, sender: str) -> tuple[MethodResult, ...]:
+    if spf is None:
+        return ()
+    reason = "" if spf.result == "pass" else spf.reason
+    return (MethodResult("spf", spf.result, reason, {"smtp.mailfrom": sender}),)
+
+
+def _properties(verdict: Dkim) -> dict[str, str]:
+    names = ("header.d", "header.s", "header.a", "header.b")
+    return dict(zip(names, (verdict.domain, verdict.selector, verdict.algorithm, verdict.head), strict=True))
+
+
 @given(st.text(max_size=40))
 def test_no_value_begins_a_field_or_a_result_of_its_own(text: str) -> None:
-    raw = render(
-        AuthenticationResults("mx.test", (MethodResult("spf", "fail", text, {"smtp.mailfrom": text}),))
-    )
-    headers = parse_headers(raw)
+    """Whatever a client, a domain or a signer says."""
+    signature = Dkim("fail", text, text, text, text, text, text)
+    evidence = Evidence(
+        ADDRESS, text, text, spf=Spf("fail", "mailfrom", text, text, text), dkim=(signature,),
+        arc=Arc("fail", text), dmarc=Dmarc("fail", text, reason=text, record=DmarcRecord(text)),
+    )  # fmt: skip
+    headers = parse_headers(render("mx.test", evidence.results()))
     assert len(headers.fields) == 1
-    assert [(r.method, r.result) for r in parse(headers.fields[0].text).results] == [("spf", "fail")]
+    found = [(one.method, one.result) for one in parse(headers.fields[0].text).results]
+    assert found == [(method, "fail") for method in ("spf", "dkim", "arc", "dmarc")]
 
 
 def test_the_field_of_a_message() -> None:
@@ -76,7 +101,7 @@ def test_the_field_of_a_message() -> None:
             "pass", "a.test", "reject", "aligned", True, True, record=DmarcRecord("v=DMARC1; p=reject")
         ),
     )
-    assert render(evidence.results("mx.corp.test")).decode().splitlines() == [
+    assert render("mx.corp.test", evidence.results()).decode().splitlines() == [
         "Authentication-Results: mx.corp.test;",
         '\tiprev=pass policy.iprev="2001:db8::1";',
         "\tspf=pass smtp.mailfrom=alice@a.test;",
@@ -94,19 +119,21 @@ def test_the_field_of_a_bounce_without_a_signature() -> None:
         ip_address("192.0.2.1"), "mail.a.test", "", spf=Spf("fail", "mailfrom", "mail.a.test", "-all", "-all matches"),
         dkim=(), dmarc=Dmarc("permerror", reason="the message has 2 From fields"),
     )  # fmt: skip
-    results = evidence.results("mx.corp.test").results
-    assert [(r.method, r.result, r.properties) for r in results] == [
-        ("spf", "fail", {"smtp.helo": "mail.a.test"}),
-        ("dkim", "none", {}),
-        ("dmarc", "permerror", {}),
+    assert render("mx.corp.test", evidence.results()).decode().splitlines() == [
+        "Authentication-Results: mx.corp.test;",
+        '\tspf=fail reason="-all matches" smtp.helo=mail.a.test;',
+        "\tdkim=none;",
+        '\tdmarc=permerror reason="the message has 2 From fields"',
     ]
-    assert Evidence(ip_address("192.0.2.1"), "h", "").results("mx.corp.test").results == ()
+    assert render("mx.corp.test", Evidence(ADDRESS, "h", "").results()) == (
+        b"Authentication-Results: mx.corp.test;\r\n\tnone\r\n"
+    )
 
 
 def test_an_explanation_is_not_longer_than_a_line_may_be() -> None:
     long = Spf("permerror", "mailfrom", "a.test", reason="x" * 2000)
     evidence = Evidence(ip_address("192.0.2.1"), "h", "a@a.test", spf=long)
-    assert max(map(len, render(evidence.results("mx.test")).split(b"\r\n"))) < 998
+    assert max(map(len, render("mx.test", evidence.results()).split(b"\r\n"))) < 998
 
 
 @pytest.mark.parametrize(
