@@ -1,6 +1,5 @@
 """`decide`: evidence and rules in, one decision out; pure, so that every case is a line of a table in the tests."""
 
-from collections.abc import Iterator
 from typing import Final, Literal
 
 import msgspec
@@ -26,15 +25,19 @@ class Decision(msgspec.Struct, frozen=True):
     marks: tuple[tuple[str, str], ...] = ()
 
 
+_NOTHING: Final = Decision("accept")  # said of what needs no word
+
+
 def decide(evidence: Evidence, spam: Spam | None, rules: Rules, trace: str) -> Decision:
     """The decision on a complete message; the trace id stands in every refusal."""
-    findings = list(_findings(evidence, spam, rules))
-    exempt = rules.exempts(evidence.address)
+    findings = _findings(evidence, spam, rules)
+    if not findings:
+        return _NOTHING
     for action in ("reject", "defer"):
         found = next((f for f in findings if f.action == action), None)
         if found is None or found.reply is None:
             continue
-        if exempt:
+        if rules.exempts(evidence.address):
             return Decision("accept", f"exempt: {found.reason}")
         reply = found.reply
         return Decision(
@@ -47,18 +50,18 @@ def decide(evidence: Evidence, spam: Spam | None, rules: Rules, trace: str) -> D
     )
 
 
-def _findings(evidence: Evidence, spam: Spam | None, rules: Rules) -> Iterator[Decision]:
-    """Each matter by itself, in the order in which they are named to the client."""
-    yield _dmarc(evidence, rules)
-    yield _spf(evidence, rules)
+def _findings(evidence: Evidence, spam: Spam | None, rules: Rules) -> list[Decision]:
+    """Each matter by itself that has something to say, in the order in which they are named to the client."""
+    found = [_dmarc(evidence, rules), _spf(evidence, rules)]
     if spam is not None:
-        yield _spam(spam, rules)
+        found.append(_spam(spam, rules))
+    return [each for each in found if each is not _NOTHING]
 
 
 def _dmarc(evidence: Evidence, rules: Rules) -> Decision:
     dmarc, settings = evidence.dmarc, rules.settings
     if dmarc is None or dmarc.result in ("pass", "none"):
-        return Decision("accept")
+        return _NOTHING
     said = f"DMARC: {dmarc.reason}"[:WORDS]
     if settings.dmarc == "mark":
         return Decision("accept", said)
@@ -104,7 +107,7 @@ def _outweighed(evidence: Evidence, rules: Rules) -> str:
 def _spf(evidence: Evidence, rules: Rules) -> Decision:
     spf = evidence.spf
     if spf is None or spf.result != "fail":
-        return Decision("accept")
+        return _NOTHING
     said = f"SPF: {spf.reason}"[:WORDS]
     if rules.settings.spf == "mark" or (evidence.dmarc is not None and evidence.dmarc.result == "pass"):
         return Decision("accept", said)
@@ -122,9 +125,9 @@ def _spam(spam: Spam, rules: Rules) -> Decision:
             return Decision(
                 "defer", said, Reply(451, "4.3.0", "The content scanner does not answer, try again later")
             )
-        return Decision("accept")  # said once for all messages
+        return _NOTHING  # said once for all messages
     if spam.action in ("no action", "unseen"):
-        return Decision("accept")
+        return _NOTHING
     if spam.action in ("add header", "rewrite subject") or rules.settings.rspamd == "mark":
         return Decision("accept", said, marks=score)
     if spam.action == "reject":

@@ -127,31 +127,34 @@ class Examination(Inspection):
 
     def _decide(self, evidence: Evidence, spam: Spam | None, message: Arrived) -> Finding:
         decision = decide(evidence, spam, self._rules, message.trace)
-        facts = dict(_facts(evidence, spam, decision))
+        facts = _facts(evidence, spam, decision)
         if decision.reply is not None:
             return Finding(refusal=decision.reply, facts=facts)
-        written = self._desk.author.fields(evidence)
-        marked, passed = bool(decision.marks), is_senders_own(evidence)
-        return Finding(marks(decision.marks) + written, None, facts, marked, passed)
+        head = self._desk.author.fields(evidence)
+        if decision.marks:
+            head = marks(decision.marks) + head
+        return Finding(head, None, facts, bool(decision.marks), is_senders_own(evidence))
 
 
-def _facts(evidence: Evidence, spam: Spam | None, decision: Decision) -> Iterator[tuple[str, object]]:
+def _facts(evidence: Evidence, spam: Spam | None, decision: Decision) -> dict[str, object]:
     """The evidence on one line of the log."""
+    facts: dict[str, object] = {}
     if evidence.iprev is not None:
-        yield "iprev", evidence.iprev.result
+        facts["iprev"] = evidence.iprev.result
     if evidence.spf is not None:
-        yield "spf", evidence.spf.result
+        facts["spf"] = evidence.spf.result
     if evidence.dkim is not None:
-        yield "dkim", [f"{verdict.result} {verdict.domain}" for verdict in evidence.dkim]
+        facts["dkim"] = [f"{verdict.result} {verdict.domain}" for verdict in evidence.dkim]
     if evidence.arc is not None and evidence.arc.result != "none":
-        yield "arc", evidence.arc.result
+        facts["arc"] = evidence.arc.result
     if evidence.dmarc is not None:
-        yield "dmarc", f"{evidence.dmarc.result} {evidence.dmarc.domain}"
+        facts["dmarc"] = f"{evidence.dmarc.result} {evidence.dmarc.domain}"
     if listed := [found.zone for found in evidence.listings if found.result == "listed"]:
-        yield "listed", listed
+        facts["listed"] = listed
     if spam is not None:
-        yield "rspamd", f"{spam.action} {spam.score:.1f}"
+        facts["rspamd"] = f"{spam.action} {spam.score:.1f}"
         if spam.symbols:
-            yield "symbols", spam.symbols
+            facts["symbols"] = spam.symbols
     if decision.reason:
-        yield "reason", decision.reason
+        facts["reason"] = decision.reason
+    return facts
