@@ -6,7 +6,7 @@ more than ASCII (RFC 6531 §3.3), and whoever sends it must see that the other s
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from encodings import idna
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
@@ -46,11 +46,16 @@ class Mailbox:
 
     local: str
     domain: str
+    _text: str = field(init=False, repr=False, compare=False)  # for each is written many times
+
+    def __post_init__(self) -> None:
+        """Write it once."""
+        local = self.local if _DOT_STRING.fullmatch(self.local) else _quote(self.local)
+        object.__setattr__(self, "_text", f"{local}@{self.domain}" if self.domain else local)
 
     def __str__(self) -> str:
         """As it stands between angle brackets; the local part is quoted only where it must be."""
-        local = self.local if _DOT_STRING.fullmatch(self.local) else _quote(self.local)
-        return f"{local}@{self.domain}" if self.domain else local
+        return self._text
 
     @property
     def canonical(self) -> str:

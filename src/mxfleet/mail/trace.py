@@ -1,7 +1,6 @@
 """Header fields that an MTA writes (RFC 5321 §4.4, RFC 6409 §8): values in, folded octets out."""
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
@@ -36,12 +35,15 @@ class Received(msgspec.Struct, frozen=True):
     def render(self) -> bytes:
         """The field, folded, CRLF at its end; UTF-8 where the recipient's address is."""
         peer = f"{self.reverse_name or 'unknown'} [{_tagged(self.address)}]"
-        parts = [f"from {_token(self.hello)} ({peer})", f"by {self.by} with {self.protocol} id {self.trace}"]
+        text = (
+            f"Received: from {_token(self.hello)} ({peer})\r\n"
+            f"\tby {self.by} with {self.protocol} id {self.trace}"
+        )
         if self.tls is not None:
-            parts[1] += f" (using {_token(self.tls.version)} with cipher {_token(self.tls.cipher)})"
+            text += f" (using {_token(self.tls.version)} with cipher {_token(self.tls.cipher)})"
         if self.recipient is not None:
-            parts.append(f"for {path(self.recipient)}")
-        return _fold("Received", [*parts[:-1], parts[-1] + ";", format_date(self.date)])
+            text += f"\r\n\tfor {path(self.recipient)}"
+        return f"{text};\r\n\t{format_date(self.date)}\r\n".encode()  # UTF-8: RFC 6531 §3.7.3
 
 
 def return_path(reverse_path: ReversePath) -> bytes:
@@ -68,10 +70,6 @@ def missing_for_submission(headers: Headers, *, date: datetime, message_id: str)
     if not headers.count("Message-ID"):
         fields.append(f"Message-ID: <{message_id}>\r\n")
     return "".join(fields).encode("ascii")
-
-
-def _fold(name: str, parts: Sequence[str]) -> bytes:
-    return (f"{name}: " + "\r\n\t".join(parts) + "\r\n").encode("utf-8")  # RFC 6531 §3.7.3
 
 
 def _tagged(address: str) -> str:

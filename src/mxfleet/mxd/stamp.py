@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from mxfleet.mail.address import Mailbox
 from mxfleet.mail.trace import Received
@@ -19,10 +20,15 @@ def stamp(by: str, client: Client, trace: str, received: float, recipients: Sequ
         address=client.address,
         protocol=client.protocol,
         trace=trace,
-        date=datetime.fromtimestamp(int(received), UTC),
+        date=_second(int(received)),
         tls=client.tls,
         recipient=recipients[0] if len(recipients) == 1 else None,
     ).render()
+
+
+@lru_cache(maxsize=4)  # a busy service receives many messages in one
+def _second(since_1970: int) -> datetime:
+    return datetime.fromtimestamp(since_1970, UTC)
 
 
 def own_hops(first: bytes, names: Collection[str]) -> int:
