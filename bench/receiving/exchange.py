@@ -49,7 +49,7 @@ def interpreter(directory: Path) -> tuple[str, dict[str, str]]:
 
 
 def _node_packages(directory: Path) -> Path:
-    """Links to the packages of locks/node.txt: with others installed, structlog would load rich, for one."""
+    """Links to the packages of locks/node.txt: what it may import is what a node has."""
     if not directory.exists():
         directory.mkdir()
         names = re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "locks" / "node.txt").read_text(), re.MULTILINE)

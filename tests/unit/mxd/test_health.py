@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -155,9 +156,12 @@ def test_a_log_line_is_json_and_tells_no_secret() -> None:
         "log.info('x', trace='t1', password='hunter2', text='a\\nb')\n"
         "try:\n    raise ValueError('bad')\n"
         "except ValueError as error:\n    log.error('y', exception=error)\n"
+        "log.bind(client='192.0.2.1').warning('z', exception=None)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    first, second = (json.loads(line) for line in done.stderr.splitlines())
+    first, second, third = (json.loads(line) for line in done.stderr.splitlines())
     assert (first["event"], first["trace"], first["password"]) == ("x", "t1", "(hidden)")
     assert second["error"] == "ValueError: bad"
     assert second["where"].startswith("<string>:5")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", third.pop("time"))
+    assert third == {"process": "p", "client": "192.0.2.1", "event": "z", "level": "warning"}
