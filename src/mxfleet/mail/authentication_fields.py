@@ -8,6 +8,7 @@ from mxfleet.mail.message import Field, Headers
 from mxfleet.mail.quoting import fold, quoted
 
 FIELD = "Authentication-Results"
+KEY: Final = FIELD.lower().encode("ascii")
 ARC_FIELD = "ARC-Authentication-Results"
 MAX_FIELD: Final = 16_384  # octets; a longer one of somebody else's is not worth the reading
 
@@ -29,7 +30,7 @@ def without_forged(headers: Headers, names: Collection[str]) -> Headers:
     A field whose author cannot be read goes as well, for another reader might read it, and so does one that is
     longer than MAX_FIELD. `names` in lower case.
     """
-    forged = {id(field) for field in headers.all(FIELD) if _is_forged(field, names)}
+    forged = {id(field) for field in headers.by_name.get(KEY, ()) if _is_forged(field, names)}
     if not forged:
         return headers
     kept = tuple(field for field in headers.fields if id(field) not in forged)

@@ -5,6 +5,7 @@ A display name may be as odd as it likes; an address may not, and what two reade
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ from mxfleet.mail.message import Headers
 from mxfleet.mail.names import canonical_name
 
 MAX_FIELD: Final = 8192  # characters; a hundred authors fit, and nobody reads more
+KEPT: Final = 200  # characters of one whose authors are kept
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*+"
 _PLAIN = re.compile(
     rf'(?:(?:[^"<>()\[\],:;@\\\x00-\x1f\x7f]*|[ \t]*"[^"\\\x00-\x1f\x7f]*"[ \t]*)<({_LOCAL})@([A-Za-z0-9._-]+)>'
@@ -37,12 +39,14 @@ class Author(msgspec.Struct, frozen=True):
 def authors(headers: Headers) -> tuple[Author, ...]:
     """The addresses of the message's From field; MessageError unless it has one field that can be read.
 
-    The field may name nobody: an empty group (RFC 6854) gives ().
+    The field may name nobody: an empty group (RFC 6854) gives (). One of usual length is kept: it is asked for
+    twice a message, and it comes again.
     """
-    fields = headers.all("From")
+    fields = headers.by_name.get(b"from", ())
     if len(fields) != 1:
         raise MessageError(f"the message has {len(fields)} From fields, there must be one (RFC 5322 §3.6)")
-    return parse_authors(fields[0].text)
+    text = fields[0].text
+    return _kept_authors(text) if len(text) <= KEPT else parse_authors(text)
 
 
 def parse_authors(text: str) -> tuple[Author, ...]:
@@ -54,6 +58,9 @@ def parse_authors(text: str) -> tuple[Author, ...]:
     if _CONTROL.search(text):
         raise _unreadable(text, "it has control characters")
     return tuple(_Parser(text).addresses())
+
+
+_kept_authors = lru_cache(maxsize=512)(parse_authors)
 
 
 def _author(local: str, domain: str, text: str) -> Author:

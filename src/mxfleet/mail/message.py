@@ -101,13 +101,18 @@ def split_message(message: bytes) -> tuple[Headers, bytes]:
 class HeaderReader:
     """Takes a message in pieces until its header section is complete."""
 
-    __slots__ = ("_data", "_limit", "rest")
+    __slots__ = ("_body", "_data", "_limit")
 
     def __init__(self, limit: int = MAX_HEADER) -> None:
         """`limit` is the largest header section in octets."""
         self._data = b""
         self._limit = limit
-        self.rest = b""  # of the body, what came in the piece that completed the header
+        self._body = -1  # where it begins in the data, once that is known
+
+    @property
+    def rest(self) -> bytes:
+        """Of the body, what came in the piece that completed the header."""
+        return self._data[self._body :] if self._body >= 0 else b""
 
     def push(self, piece: bytes) -> Headers | None:
         """Take a piece; the headers once the empty line was seen; MessageError for what is no header section.
@@ -117,14 +122,14 @@ class HeaderReader:
         searched = max(0, len(self._data) - 3)
         self._data = self._data + piece if self._data else piece
         if self._data.startswith(b"\r\n"):
-            self.rest = self._data[2:]
+            self._body = 2
             return Headers(b"", ())
         end = self._data.find(b"\r\n\r\n", searched)
         if (len(self._data) if end < 0 else end) > self._limit:
             raise MessageError(f"header section larger than {self._limit} octets")
         if end < 0:
             return None
-        self.rest = self._data[end + 4 :]
+        self._body = end + 4
         return parse_headers(self._data[: end + 2])
 
     def finish(self) -> Headers:

@@ -14,7 +14,7 @@ from mxfleet.mxd.settings import ServiceSettings
 
 _MARKS: Final = (b"x-spam", b"x-quarantine")  # written by us alone: whoever sends them forges
 _SPF: Final = b"received-spf"
-_OURS: Final = (*_MARKS, _SPF)
+_OURS: Final = frozenset((*_MARKS, _SPF))
 
 
 class Author:
@@ -29,7 +29,7 @@ class Author:
     def clean(self, headers: Headers) -> Headers:
         """The header section without fields in our name (RFC 8601 §5); itself where there are none."""
         kept = authentication_fields.without_forged(headers, self._names)
-        if not any(name in kept.by_name for name in _OURS):
+        if kept.by_name.keys().isdisjoint(_OURS):
             return kept
         fields = tuple(field for field in kept.fields if not self._is_forged(field))
         return Headers(b"".join(field.raw for field in fields), fields)

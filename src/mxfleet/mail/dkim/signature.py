@@ -25,6 +25,7 @@ FORMS: Final[Mapping[Canonicalization, Callable[[Sequence[tuple[bytes, Field]]],
     "simple": lambda chosen: b"".join(field.raw for _name, field in chosen),
     "relaxed": relaxed_fields,
 }
+_FOLDS: Final = b" \t\r\n"
 _FORM_NAMES = re.compile(r"(simple|relaxed)(?:/(simple|relaxed))?")
 _NAMES = re.compile(r"[!-9;-~]+(?:[ \t\r\n]*:[ \t\r\n]*[!-9;-~]+)*")
 _TIME = re.compile(r"[0-9]{1,12}")
@@ -65,7 +66,7 @@ def parse_signature(field: Field) -> Signature:
     tags = parse_tags(field.text)
     if tags.get("v") != "1":
         raise MailError("signature: v= is not 1")
-    if "dns/txt" not in (method.strip() for method in tags.get("q", "dns/txt").split(":")):
+    if "q" in tags and "dns/txt" not in map(str.strip, tags["q"].split(":")):
         raise MailError(f"signature: no key retrieval method of q={tags['q'][:20]!r} is known")
     return read_signature(field, tags, tags.get("i"))
 
@@ -127,7 +128,7 @@ def read_algorithm(tags: Mapping[str, str]) -> SignatureAlgorithm:
 def read_base64(tags: Mapping[str, str], name: str) -> bytes:
     """The octets of a base64 tag; MailError where it is none."""
     try:
-        return b64decode(without_folds(tags[name]), validate=True)
+        return b64decode(tags[name].encode("ascii").translate(None, _FOLDS), validate=True)
     except (binascii.Error, ValueError) as error:
         raise MailError(f"signature: {name}= is not base64") from error
 

@@ -1,6 +1,11 @@
 """Tag lists, `tag=value; tag=value` (RFC 6376 §3.2), as signatures and key records use them."""
 
+from typing import Final
+
 from mxfleet.errors import MailError
+
+# So that nobody asks letter by letter for those of signatures and key records.
+_USUAL: Final = frozenset(("v", "a", "b", "bh", "c", "cv", "d", "h", "i", "k", "l", "p", "q", "s", "t", "x"))
 
 
 def parse_tags(text: str) -> dict[str, str]:
@@ -12,7 +17,7 @@ def parse_tags(text: str) -> dict[str, str]:
     for part in parts:
         name, equals, value = part.partition("=")
         name = name.strip(" \t\r\n")
-        if not equals or not _is_name(name):
+        if not equals or (name not in _USUAL and not _is_name(name)):
             raise MailError(f"tag list: {part.strip()[:40]!r} is not tag=value")
         if name in tags:
             raise MailError(f"tag list: {name}= is given twice")

@@ -54,28 +54,27 @@ class Verifier:
     verdicts = yield from verifier.verify(bodies)         # one a signature, from the top; () for an unsigned message
     """
 
-    __slots__ = ("_headers", "_readings")
+    __slots__ = ("_headers", "_readings", "_signatures")
 
     def __init__(self, headers: Headers, *, now: int) -> None:
         """`now` in seconds since 1970, for `t=` and `x=`."""
         self._headers = headers
-        authors = headers.count("From")
+        authors = len(headers.by_name.get(b"from", ()))
         self._readings = tuple(
             _read(field, now, authors) if position < MAX_SIGNATURES else _unread(field)
-            for position, field in enumerate(headers.all("DKIM-Signature"))
+            for position, field in enumerate(headers.by_name.get(b"dkim-signature", ()))
         )
+        self._signatures = [found for found in self._readings if isinstance(found, Signature)]
 
     @property
     def canonicalizations(self) -> frozenset[Canonicalization]:
         """The forms in which the body must be hashed; empty where no signature is worth it."""
-        return frozenset(found.body_form for found in self._readings if isinstance(found, Signature))
+        return frozenset([signature.body_form for signature in self._signatures])
 
     @property
     def questions(self) -> tuple[Question, ...]:
         """What `verify` will ask."""
-        return tuple(
-            Question(found.key_name, "TXT") for found in self._readings if isinstance(found, Signature)
-        )
+        return tuple([Question(signature.key_name, "TXT") for signature in self._signatures])
 
     def verify(self, bodies: BodyHashes) -> Questions[tuple[Dkim, ...]]:
         """The verdicts, once the whole body was taken."""
