@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import chain
 
 import msgspec
 
@@ -10,6 +11,11 @@ from mxfleet.errors import SpoolError
 from mxfleet.mxd.spool.protocol import Envelope, Notice, Staged
 from mxfleet.mxd.spool.schema import CHUNKS
 
+# A row of each table; what is the same for all new mail stands in it, for each value that is bound costs time.
+_MESSAGE = "(?,?,NULL,?,?,?,?,?)"
+_CHUNK = "(?,?)"
+_DELIVERY = "(?,?,?,?,0,0,NULL,'',?,0,'',0,0)"
+_RECIPIENT = "(?,?,?,'waiting','')"
 ROWS = (64, 32, 16, 8, 4, 2, 1)  # rows in a statement: few shapes, so that each is compiled once
 
 
@@ -42,7 +48,8 @@ def from_notice(notice: Notice) -> Accepted:
 
 def insert(connection: sqlite3.Connection, messages: Sequence[Accepted]) -> None:
     """Write messages whole; the caller's transaction makes them visible."""
-    number, delivery = _last(connection, "message"), _last(connection, "delivery")
+    last = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
+    number, delivery = last.get("message", 0), last.get("delivery", 0)
     rows: list[tuple[object, ...]] = []
     chunks: list[tuple[object, ...]] = []
     deliveries: list[tuple[object, ...]] = []
@@ -57,16 +64,7 @@ def insert(connection: sqlite3.Connection, messages: Sequence[Accepted]) -> None
             chunks.append((message * CHUNKS + stored, item.body))
             stored += 1
         envelope = item.envelope
-        row = (
-            message,
-            envelope.trace,
-            None,
-            stored,
-            envelope.size,
-            envelope.received,
-            item.encoded,
-            item.head,
-        )
+        row = (message, envelope.trace, stored, envelope.size, envelope.received, item.encoded, item.head)
         if item.staged is None:
             rows.append(row)
         else:
@@ -74,14 +72,12 @@ def insert(connection: sqlite3.Connection, messages: Sequence[Accepted]) -> None
         sender = who_sends(envelope)
         for domain, members in item.groups:
             delivery += 1
-            deliveries.append(
-                (delivery, message, domain, envelope.received, 0, 0, None, "", sender, 0, "", 0, 0)
-            )
-            recipients.extend((delivery, n, address, "waiting", "") for n, address in enumerate(members))
-    many(connection, "message", 8, rows)
-    many(connection, "chunk", 2, chunks)
-    many(connection, "delivery", 13, deliveries)
-    many(connection, "recipient", 5, recipients)
+            deliveries.append((delivery, message, domain, envelope.received, sender))
+            recipients.extend([(delivery, n, address) for n, address in enumerate(members)])
+    many(connection, "message", _MESSAGE, rows)
+    many(connection, "chunk", _CHUNK, chunks)
+    many(connection, "delivery", _DELIVERY, deliveries)
+    many(connection, "recipient", _RECIPIENT, recipients)
 
 
 def who_sends(envelope: Envelope) -> str:
@@ -92,7 +88,7 @@ def who_sends(envelope: Envelope) -> str:
 def _complete(connection: sqlite3.Connection, row: Sequence[object]) -> None:
     """Turn a staged row into a message; refused if it was swept meanwhile, for its chunks are gone."""
     cursor = connection.execute(
-        "UPDATE message SET trace = ?, begun = ?, chunks = ?, size = ?, received = ?, envelope = ?, head = ?"
+        "UPDATE message SET trace = ?, begun = NULL, chunks = ?, size = ?, received = ?, envelope = ?, head = ?"
         " WHERE id = ? AND begun IS NOT NULL",
         (*row[1:], row[0]),
     )
@@ -100,24 +96,16 @@ def _complete(connection: sqlite3.Connection, row: Sequence[object]) -> None:
         raise SpoolError(f"staged message {row[0]} is not in the spool any more")
 
 
-def many(connection: sqlite3.Connection, table: str, columns: int, rows: Sequence[Iterable[object]]) -> None:
-    """Insert rows with as few statements as there are shapes."""
+def many(connection: sqlite3.Connection, table: str, row: str, rows: Sequence[Iterable[object]]) -> None:
+    """Insert rows of one form with as few statements as there are shapes."""
     position = 0
     for size in ROWS:
         while len(rows) - position >= size:
-            values: list[object] = []
-            for row in rows[position : position + size]:
-                values.extend(row)
-            connection.execute(_statement(table, columns, size), values)
+            values = list(chain.from_iterable(rows[position : position + size]))
+            connection.execute(_statement(table, row, size), values)
             position += size
 
 
 @cache
-def _statement(table: str, columns: int, rows: int) -> str:
-    row = "(" + ",".join("?" * columns) + ")"
+def _statement(table: str, row: str, rows: int) -> str:
     return f"INSERT INTO {table} VALUES " + ",".join([row] * rows)  # noqa: S608 - names are our own
-
-
-def _last(connection: sqlite3.Connection, table: str) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    return row[0] if row else 0
