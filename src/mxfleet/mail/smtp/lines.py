@@ -60,7 +60,8 @@ class LineBuffer:
         if b"\n" in line or b"\r" in line:
             raise BadLineEnding("bare CR or LF in a command")
         if end >= 0:
-            self._take(end + 2 - at)
+            self._at = end + 2
+            self.waiting -= self._at - at
             return line
         if self.waiting >= limit:
             self._take(len(line))
