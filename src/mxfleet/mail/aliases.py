@@ -7,6 +7,7 @@ Postmaster and unknown domains are not decided here; a target in a domain that i
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Protocol
 
 from mxfleet.mail.address import Mailbox
@@ -73,6 +74,7 @@ def split_detail(local: str, separator: str) -> tuple[str, str]:
     return (name, detail) if name and found else (local, "")
 
 
+@lru_cache(maxsize=1024)
 def key_of(local: str) -> str:
     """The key under which a local part is looked up."""
     return Mailbox(local, "").canonical

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from mxfleet.mail.address import Mailbox
 from mxfleet.mail.reply import Reply
@@ -48,19 +48,6 @@ class Session(Carrier):
         self._known: ClientEvidence | None = None
         self._spf: Begun[Spf] | None = None
         self._transaction: Transaction | None = None
-        self._handlers: dict[type[Any], Callable[[Any], None]] = {
-            events.RcptTo: self._rcpt,
-            events.MailFrom: self._mail,
-            events.DataStart: self._data_start,
-            events.DataChunk: self._data_chunk,
-            events.MessageComplete: self._complete,
-            events.Hello: self._hello,
-            events.Reset: self._reset,
-            events.StartTls: self._starttls,
-            events.Auth: self._auth,
-            events.Refused: self._refused,
-            events.Closed: self._closed,
-        }
 
     def greeting(self) -> Reply | None:
         """See Carrier."""
@@ -79,7 +66,7 @@ class Session(Carrier):
     def handle(self, event: events.Event) -> None:
         """See Carrier; whatever goes wrong in here, the client is told, and by a 451 may come again."""
         try:
-            self._handlers[type(event)](event)
+            self._handlers[type(event)](self, event)
         except Exception as error:  # a mistake of ours
             self._mistaken(event, error)
 
@@ -314,3 +301,17 @@ class Session(Carrier):
             tls=session.tls,
             account=self._account,
         )
+
+    _handlers: ClassVar[dict[type[Any], Callable[["Session", Any], None]]] = {
+        events.RcptTo: _rcpt,
+        events.MailFrom: _mail,
+        events.DataStart: _data_start,
+        events.DataChunk: _data_chunk,
+        events.MessageComplete: _complete,
+        events.Hello: _hello,
+        events.Reset: _reset,
+        events.StartTls: _starttls,
+        events.Auth: _auth,
+        events.Refused: _refused,
+        events.Closed: _closed,
+    }

@@ -28,7 +28,7 @@ Parameters: TypeAlias = Mapping[str, str]
 Check: TypeAlias = Callable[[str], bool]
 """Whether a parameter may have this value."""
 
-_PATH = r'<((?:[^<>"\\ ]|"(?:[^"\\]|\\.)*+")*+)>'
+_PATH = r'<((?:[^<>"\\ ]++|"(?:[^"\\]++|\\.)*+")*+)>'
 _MAIL = re.compile(rf"FROM:{_PATH}(?: (.*))?", re.IGNORECASE)
 _RCPT = re.compile(rf"TO:{_PATH}(?: (.*))?", re.IGNORECASE)
 # RFC 5321 §4.1.2, esmtp-param; its value may be UTF-8 (RFC 6531 §3.3).

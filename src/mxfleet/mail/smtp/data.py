@@ -52,7 +52,7 @@ class DataReader:
             piece, rest = data[: len(data) - len(self._held)], None
         check_line_endings(piece)
         if 0 <= dot != end:
-            piece = piece.replace(b"\r\n.", b"\r\n")  # RFC 5321 §4.5.2
+            piece = b"\r\n".join(piece.split(b"\r\n."))  # RFC 5321 §4.5.2; replace looks for them twice
         if self._first and piece:
             piece = piece[2:]  # the DATA command's own CRLF
             self._first = False

@@ -106,7 +106,7 @@ class Server(Engine):
                 return Idle.NEED_INPUT
             if (event := self._advance()) is not None:
                 return event
-        return self._notices.popleft()
+        return self._notices.pop(0)
 
     def accept(self) -> None:
         """Answer the question positively, in the engine's words."""

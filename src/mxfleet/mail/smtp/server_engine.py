@@ -1,6 +1,5 @@
 """What the server engine does with each line, octet and answer; `server.Server` is how a driver sees it."""
 
-from collections import deque
 from typing import Literal, TypeAlias
 
 from mxfleet.errors import SmtpError
@@ -12,7 +11,7 @@ from mxfleet.mail.smtp.limits import ServerConfig
 from mxfleet.mail.smtp.lines import LineBuffer, LineTooLong
 from mxfleet.mail.smtp.reception import AnyReception, Chunk, ChunkedReception, Reception
 from mxfleet.mail.smtp.replies import Breach, Refusal
-from mxfleet.mail.smtp.session import Session
+from mxfleet.mail.smtp.session import LEARNED, Session
 
 Phase: TypeAlias = Literal["command", "data", "handshake", "nothing"]
 """What the next octets are; nothing comes when the session is closed."""
@@ -26,7 +25,7 @@ class Engine:
         self.session = Session(config)
         self._lines = LineBuffer()
         self._out: list[bytes] = []
-        self._notices: deque[Notice] = deque()
+        self._notices: list[Notice] = []  # hardly ever more than one
         self._asked: Question | None = None
         self._phase: Phase = "command"
         self._mechanism: sasl.Mechanism | None = None  # waits for a response to its challenge
@@ -166,21 +165,21 @@ class Engine:
 
     def _settle(self, asked: Question) -> None:
         """What a positive answer changes."""
-        if isinstance(asked, events.DataStart):
+        if isinstance(asked, LEARNED):
+            self.session.learn(asked)
+        elif isinstance(asked, events.DataStart):
             self._begin_message()
         elif isinstance(asked, MessageComplete):
             self.session.idle_commands = self.session.refused_recipients = 0
             self._after_message()
         elif isinstance(asked, events.StartTls):
             self._phase = "handshake"
-        elif isinstance(asked, events.Hello):
+        else:
             # RFC 5321 §4.1.4: EHLO and HELO also do what RSET does.
             if self.session.end_transaction():
                 self._notices.append(events.Reset())
             self.session.greet(asked)
             self._out.append(self.session.welcome().render())
-        else:
-            self.session.learn(asked)
 
     def _begin_message(self) -> None:
         limit = self.session.config.max_size

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp import replies
@@ -11,6 +12,8 @@ from mxfleet.mail.smtp.limits import ServerConfig
 from mxfleet.mail.smtp.reception import AnyReception
 from mxfleet.mail.smtp.replies import Refusal
 from mxfleet.mail.smtp.sasl import MECHANISMS
+
+LEARNED: Final = (MailFrom, RcptTo, Auth)  # what is so once it was accepted
 
 
 @dataclass(slots=True)
