@@ -14,6 +14,7 @@ import msgspec
 from mxfleet.mail.message import HeaderReader, Headers
 from mxfleet.mail.reply import Reply
 from mxfleet.mxd.spool.protocol import CHUNK
+from mxfleet.mxd.stamp import scanned
 
 INLINE: Final = 65_536  # octets of a body that are read beside the sessions; more goes to a thread
 _EMPTY_LINE: Final = b"\r\n"
@@ -53,6 +54,7 @@ class Inspection(ABC):
     def __init__(self) -> None:
         self._reader: HeaderReader | None = HeaderReader(limit=CHUNK - 4)  # so that it is in the first chunk
         self._skip = 0  # octets of the header in front of the body
+        self.scanned = 0, ""  # Received fields and Message-ID, once the header was read
 
     @property
     def begun(self) -> bool:
@@ -74,6 +76,7 @@ class Inspection(ABC):
             headers = reader.finish()  # raises where the section is cut short
         self._reader = None
         kept = self.header(headers)
+        self.scanned = scanned(kept)
         separator = _EMPTY_LINE if ends or not whole else b""
         self._skip = len(kept.raw) + len(separator)
         return octets if kept is headers else kept.raw + separator + reader.rest

@@ -1,4 +1,4 @@
-"""Our Received field, and what of a message is looked at without reading its header: hops and Message-ID."""
+"""Our Received field, and what is looked at in every message, whether its header is read or not: hops, Message-ID."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from mxfleet.mail.address import Mailbox
+from mxfleet.mail.message import Headers
 from mxfleet.mail.trace import Received
 from mxfleet.mxd.desk import Client
 
@@ -49,3 +50,10 @@ def scan(first: bytes) -> tuple[int, str]:
     at = lower.find(b"\nmessage-id:")
     match = _MESSAGE_ID.match(section, at + 11) if at >= 0 else None
     return lower.count(b"\nreceived:"), match[1].decode("ascii") if match else ""
+
+
+def scanned(headers: Headers) -> tuple[int, str]:
+    """As `scan`, of a header that was read."""
+    fields = headers.by_name.get(b"message-id")
+    match = _MESSAGE_ID.match(fields[0].body) if fields else None
+    return len(headers.by_name.get(b"received", ())), match[1].decode("ascii") if match else ""

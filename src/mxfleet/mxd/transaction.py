@@ -53,6 +53,7 @@ class Transaction:
         self._staged: Staged | None = None
         self._staging: asyncio.Task[None] | None = None
         self._inspection = inspection
+        self._scanned: tuple[int, str] | None = None  # what the inspection saw of hops and Message-ID
         self._wishes = wishes
         self._facts: Mapping[str, object] = {}
         self._passed = False
@@ -170,6 +171,7 @@ class Transaction:
     def _conclude(
         self, inspection: Inspection, size: int, rest: bytes, done: Callable[[Reply], None]
     ) -> None:
+        self._scanned = inspection.scanned
         stored = len(rest) + (self._staged.chunks * CHUNK if self._staged else 0)
         found = inspection.conclude(Arrived(self.trace, stored, lambda: self._stored(rest)))
         if isinstance(found, Finding):
@@ -204,7 +206,7 @@ class Transaction:
 
     def _accept(self, size: int, rest: bytes, head: bytes, done: Callable[[Reply], None]) -> None:
         first = self._first or rest
-        hops, message_id = scan(first)
+        hops, message_id = self._scanned or scan(first)
         service = self._desk.settings.service
         own = own_hops(first, {service.hostname, *service.names}) if hops > policy.MAX_OWN_HOPS else 0
         refusal = policy.hops(hops, own)

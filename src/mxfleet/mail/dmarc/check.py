@@ -175,7 +175,7 @@ class _Alignment:
 
 
 def _domains(headers: Headers) -> tuple[str, ...]:
-    domains = tuple(dict.fromkeys(author.domain for author in authors(headers)))
+    domains = tuple(dict.fromkeys([author.domain for author in authors(headers)]))
     if not domains or "" in domains:
         raise MessageError("From names no domain")
     if len(domains) > MAX_AUTHOR_DOMAINS:
