@@ -22,9 +22,10 @@ from mxfleet.mxd.forwarding import recipient
 from mxfleet.mxd.inspection import Inspection
 from mxfleet.mxd.login import login
 from mxfleet.mxd.memory import FULL
+from mxfleet.mxd.receipt import NOT_UNDERSTOOD
 from mxfleet.mxd.rules import Rules
 from mxfleet.mxd.signing import Signing
-from mxfleet.mxd.transaction import NOT_UNDERSTOOD, Transaction
+from mxfleet.mxd.transaction import Transaction
 
 
 class Session(Carrier):

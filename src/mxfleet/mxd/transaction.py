@@ -1,25 +1,19 @@
-"""One mail transaction from the first octet of its message to the commit: gather, stamp, sign, spool."""
+"""One mail transaction from the first octet of its message to the commit: gather, stage, inspect, spool."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
-from mxfleet.errors import MessageError, SpoolError
+from mxfleet.errors import SpoolError
 from mxfleet.mail.address import Mailbox
 from mxfleet.mail.reply import Reply
 from mxfleet.mail.smtp.events import MailFrom
 from mxfleet.mail.smtp.notification import RcptDsn
-from mxfleet.mxd import forwarding, policy
 from mxfleet.mxd.desk import Client, Desk
 from mxfleet.mxd.inspection import INLINE, Arrived, Finding, Inspection
-from mxfleet.mxd.memory import FULL
-from mxfleet.mxd.spool.protocol import CHUNK, Envelope, SpoolFull, Staged
-from mxfleet.mxd.stamp import own_hops, scan, stamp
+from mxfleet.mxd.receipt import Receipt
+from mxfleet.mxd.spool.protocol import CHUNK, Envelope, Staged
 
-NO_ROOM: Final = Reply(452, "4.3.1", "No room for the message now, try again later")
-NO_COMMIT: Final = Reply(451, "4.3.0", "The message could not be stored, try again later")
-NOT_UNDERSTOOD: Final = Reply(451, "4.3.0", "This host could not deal with that, try again later")
 AHEAD: Final = 4 * CHUNK  # octets that may wait for the spool before the client has to
 
 
@@ -39,13 +33,9 @@ class Transaction:
 
         `wishes` are NOTIFY and ORCPT of the recipients who have any (RFC 3461).
         """
-        self.trace = desk.trace_ids()
         self.failed: Reply | None = None
         self._desk = desk
-        self._client = client
-        self._mail = mail
-        self._recipients = recipients
-        self._received = time.time()
+        self._receipt = Receipt(desk, client, mail, recipients, wishes)
         self._pieces: list[bytes] = []
         self._octets = 0
         self._held = 0  # of it and what is being stored, in the memory of all
@@ -53,10 +43,6 @@ class Transaction:
         self._staged: Staged | None = None
         self._staging: asyncio.Task[None] | None = None
         self._inspection = inspection
-        self._scanned: tuple[int, str] | None = None  # what the inspection saw of hops and Message-ID
-        self._wishes = wishes
-        self._facts: Mapping[str, object] = {}
-        self._passed = False
 
     @property
     def ahead(self) -> bool:
@@ -73,7 +59,8 @@ class Transaction:
         memory.held += len(data)
         self._held += len(data)
         if memory.full:
-            self.failed = self._out_of_memory()
+            self.drop()
+            self.failed = self._receipt.out_of_memory()
             asyncio.get_running_loop().call_soon(caught_up)
         elif self._octets > CHUNK and self._staging is None:
             self._staging = asyncio.get_running_loop().create_task(self._stage(caught_up))
@@ -111,13 +98,6 @@ class Transaction:
         self._held -= octets
         self._desk.memory.held -= octets
 
-    def _out_of_memory(self) -> Reply:
-        self.drop()
-        self._desk.log.error(
-            "message refused, memory is full", trace=self.trace, limit="memory", client=self._client.address
-        )
-        return FULL
-
     def drop(self) -> None:
         """The message will not be accepted; what is in the spool of it is forgotten."""
         if self._staging is not None:
@@ -143,7 +123,7 @@ class Transaction:
         try:
             rest = b"".join(self._pieces)
             if self._inspection is None:
-                self._accept(size, rest, b"", done)
+                self._accept(size, rest, done)
                 return
             rest = self._inspection.begin(rest, whole=True)
             self._inspection.feed(rest)
@@ -160,7 +140,7 @@ class Transaction:
                 return
             rest = b"".join(self._pieces)
             if self._inspection is None:
-                self._accept(size, rest, b"", done)
+                self._accept(size, rest, done)
                 return
             rest = self._inspection.begin(rest, whole=True)
             await self._inspection.feed_aside(rest)
@@ -171,9 +151,9 @@ class Transaction:
     def _conclude(
         self, inspection: Inspection, size: int, rest: bytes, done: Callable[[Reply], None]
     ) -> None:
-        self._scanned = inspection.scanned
+        self._receipt.scanned = inspection.scanned
         stored = len(rest) + (self._staged.chunks * CHUNK if self._staged else 0)
-        found = inspection.conclude(Arrived(self.trace, stored, lambda: self._stored(rest)))
+        found = inspection.conclude(Arrived(self._receipt.trace, stored, lambda: self._stored(rest)))
         if isinstance(found, Finding):
             self._found(found, size, rest, done)
         else:
@@ -188,14 +168,14 @@ class Transaction:
             done(self._trouble(error))
 
     def _found(self, found: Finding, size: int, rest: bytes, done: Callable[[Reply], None]) -> None:
-        self._facts, self._passed = found.facts, found.passed
+        self._receipt.found = found
         self._inspection = None  # what it read is not needed while the commit is waited for
         if found.refusal is not None:
             done(self._refuse(found.refusal))
             return
         if found.marked:
             self._desk.counters.add("messages_marked")
-        self._accept(size, rest, found.head, done)
+        self._accept(size, rest, done)
 
     async def _stored(self, rest: bytes) -> AsyncIterator[bytes]:
         """The message again, for who wants to read it whole."""
@@ -204,112 +184,32 @@ class Transaction:
                 yield await self._desk.spool.chunk(self._staged.message, number)
         yield rest
 
-    def _accept(self, size: int, rest: bytes, head: bytes, done: Callable[[Reply], None]) -> None:
-        first = self._first or rest
-        hops, message_id = self._scanned or scan(first)
-        service = self._desk.settings.service
-        own = own_hops(first, {service.hostname, *service.names}) if hops > policy.MAX_OWN_HOPS else 0
-        refusal = policy.hops(hops, own)
-        if refusal is not None:
-            done(self._refuse(refusal))
+    def _accept(self, size: int, rest: bytes, done: Callable[[Reply], None]) -> None:
+        receipt = self._receipt
+        envelope = receipt.envelope(self._first or rest, size)
+        if isinstance(envelope, Reply):
+            done(self._refuse(envelope))
             return
         self._pieces.clear()
-        envelope = self._envelope(size, message_id)
-        addresses = [str(mailbox) for mailbox in self._recipients]
         try:
-            commit = self._desk.spool.accept(
-                envelope,
-                addresses,
-                head
-                + stamp(
-                    self._desk.settings.node.hostname,
-                    self._client,
-                    self.trace,
-                    self._received,
-                    self._recipients,
-                ),
-                rest,
-                self._staged,
-            )
+            commit = self._desk.spool.accept(envelope, receipt.addresses, receipt.head(), rest, self._staged)
         except SpoolError as error:
             done(self._trouble(error))
             return
-        commit.add_done_callback(lambda future: done(self._committed(future, envelope, addresses)))
+        commit.add_done_callback(lambda future: done(self._committed(future, envelope)))
 
-    def _envelope(self, size: int, message_id: str) -> Envelope:
-        mail, client = self._mail, self._client
-        return Envelope(
-            trace=self.trace,
-            sender=str(mail.reverse_path) if mail.reverse_path else "",
-            received=self._received,
-            expires=self._received + self._desk.settings.retry.lifetime,
-            submitter=client.account.address if client.account else "",
-            client=client.address,
-            helo=client.hello,
-            eight_bit=mail.body == "8BITMIME",
-            utf8=mail.utf8,
-            size=size,
-            message_id=message_id,
-            passed=self._passed,
-            ret=mail.dsn.ret,
-            envid=mail.dsn.envid,
-            notify={str(who): wish.notify for who, wish in self._wishes.items() if wish.notify},
-            orcpt={str(who): wish.orcpt for who, wish in self._wishes.items() if wish.orcpt},
-            rewritten="" if client.account else self._rewritten(),
-        )
-
-    def _rewritten(self) -> str:
-        configuration, sender = self._desk.configuration, self._mail.reverse_path
-        return forwarding.reverse_path(
-            configuration.directory, configuration.forwarding, sender, self._recipients, self._received
-        )
-
-    def _committed(self, commit: asyncio.Future[None], envelope: Envelope, recipients: list[str]) -> Reply:
+    def _committed(self, commit: asyncio.Future[None], envelope: Envelope) -> Reply:
         self._let_go(self._held)
         error = commit.exception()
-        if error is not None:
-            return self._trouble(error)
-        self._desk.committed_at = time.monotonic()
-        self._desk.counters.add("messages_accepted")
-        self._desk.counters.add("octets_accepted", envelope.size)
-        self._desk.log.info(
-            "accepted",
-            trace=self.trace,
-            client=envelope.client,
-            sender=envelope.sender,
-            recipients=recipients,
-            size=envelope.size,
-            message_id=envelope.message_id,
-            submitter=envelope.submitter,
-            protocol=self._client.protocol,
-            seconds=round(time.time() - self._received, 4),
-            **self._facts,
-        )
-        return Reply(250, "2.0.0", f"accepted as {self.trace}")
+        return self._receipt.accepted(envelope) if error is None else self._trouble(error)
 
     def _refuse(self, reply: Reply) -> Reply:
         self._discard()
-        self._desk.counters.add("messages_deferred" if reply.temporary else "messages_refused")
-        self._desk.log.info(
-            "refused",
-            trace=self.trace,
-            client=self._client.address,
-            sender=str(self._mail.reverse_path or ""),
-            reply=str(reply),
-            **self._facts,
-        )
-        return reply
+        return self._receipt.refused(reply)
 
     def _trouble(self, error: BaseException) -> Reply:
-        if isinstance(error, MessageError):
-            return self._refuse(Reply(550, "5.6.0", f"Not a well-formed message: {error}"))
         self._discard()
-        if not isinstance(error, SpoolError):
-            self._desk.log.error("mistake in mxd", trace=self.trace, exception=error)
-            return NOT_UNDERSTOOD
-        self._desk.counters.add("spool_failures")
-        self._desk.log.error("not stored", trace=self.trace, exception=error)
-        return NO_ROOM if isinstance(error, SpoolFull) else NO_COMMIT
+        return self._receipt.trouble(error)
 
 
 def _forget(future: asyncio.Future[None]) -> None:
