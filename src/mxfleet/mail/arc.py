@@ -105,9 +105,9 @@ class Chain:
 
     def verify(self, bodies: BodyHashes) -> Questions[Arc]:
         """The verdict, once the whole body was taken (RFC 8617 §5.2, steps 4 to 7)."""
-        sealers = tuple(found.domain for found in self._sets)
         if self._signature is None:
             return Arc("fail" if self._failure else "none", self._failure)
+        sealers = tuple(found.domain for found in self._sets)
         try:
             yield from self._check_message(self._signature, bodies)
             for number in range(len(self._sets), 0, -1):

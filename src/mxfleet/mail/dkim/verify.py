@@ -60,10 +60,9 @@ class Verifier:
         """`now` in seconds since 1970, for `t=` and `x=`."""
         self._headers = headers
         authors = len(headers.by_name.get(b"from", ()))
-        self._readings = tuple(
-            _read(field, now, authors) if position < MAX_SIGNATURES else _unread(field)
-            for position, field in enumerate(headers.by_name.get(b"dkim-signature", ()))
-        )
+        fields = headers.by_name.get(b"dkim-signature", ())
+        self._readings = [_read(field, now, authors) for field in fields[:MAX_SIGNATURES]]
+        self._readings += map(_unread, fields[MAX_SIGNATURES:])
         self._signatures = [found for found in self._readings if isinstance(found, Signature)]
 
     @property
