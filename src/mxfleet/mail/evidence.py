@@ -8,7 +8,7 @@ from mxfleet.mail.dmarc.check import Dmarc
 from mxfleet.mail.dnsbl import Listing
 from mxfleet.mail.iprev import Iprev
 from mxfleet.mail.questions import Address
-from mxfleet.mail.quoting import MAX_WORDS, quoted
+from mxfleet.mail.quoting import MAX_WORDS, address_text, quoted
 from mxfleet.mail.spf.result import Spf
 
 
@@ -33,7 +33,7 @@ class Evidence(msgspec.Struct, frozen=True):
         """What the Authentication-Results field says of it, method by method (RFC 8601 §2.7, RFC 8617 §10, RFC 9989 §9.1)."""
         results = []
         if self.iprev is not None:
-            results.append(f"iprev={self.iprev.result} policy.iprev={quoted(str(self.address))}")
+            results.append(f"iprev={self.iprev.result} policy.iprev={quoted(address_text(self.address))}")
         # One result of SPF: a reader who takes any `spf=pass` must not take that of a name that was only said.
         spf = self.helo if self.spf is None else self.spf
         if spf is not None:

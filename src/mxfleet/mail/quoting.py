@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from mxfleet.mail.questions import Address
 from mxfleet.mail.reply import printable
 
 LINE: Final = 78  # RFC 5322 §2.1.1: characters of a line, where it can be
@@ -24,6 +25,12 @@ def quoted(value: str) -> str:
         return value
     escaped = printable(value).replace("\\", "\\\\").replace('"', '\\"').replace(" ", _NO_BREAK)
     return f'"{escaped}"'
+
+
+@lru_cache(maxsize=256)  # all messages of a session have the same
+def address_text(address: Address) -> str:
+    """An IP address as everybody writes it."""
+    return str(address)
 
 
 def unquoted(text: str) -> str:

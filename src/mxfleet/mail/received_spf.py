@@ -7,7 +7,7 @@ import msgspec
 
 from mxfleet.errors import MessageError
 from mxfleet.mail.questions import Address
-from mxfleet.mail.quoting import MAX_WORDS, fold, quoted, unquoted
+from mxfleet.mail.quoting import MAX_WORDS, address_text, fold, quoted, unquoted
 from mxfleet.mail.spf.result import Spf, SpfResult
 
 RESULTS: Final[tuple[str, ...]] = get_args(SpfResult)
@@ -33,7 +33,7 @@ class ReceivedSpf(msgspec.Struct, frozen=True):
         problem = verdict.reason if verdict.result in ("temperror", "permerror") else ""
         return cls(
             verdict.result,
-            str(address),
+            address_text(address),
             sender,
             hello,
             receiver,
