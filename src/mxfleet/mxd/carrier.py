@@ -21,7 +21,7 @@ BUFFERED: Final = 65_536  # octets that may wait in a paused engine
 LINGER: Final = 5.0  # seconds for a client to take its last reply
 
 
-class Carrier(asyncio.Protocol):
+class Carrier(asyncio.BufferedProtocol):
     """One connection's transport and engine."""
 
     def __init__(self, desk: Desk, config: ServerConfig) -> None:
@@ -69,6 +69,14 @@ class Carrier(asyncio.Protocol):
             self.desk.counters.add("tls_sessions")
         self.engine.greeting(self.greeting())
         self.pump()
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """All connections read into the same memory: asyncio would ask for 256 KiB for every line of four octets."""
+        return self.desk.arriving
+
+    def buffer_updated(self, octets: int) -> None:
+        """So many octets came."""
+        self.data_received(bytes(self.desk.arriving[:octets]))
 
     def data_received(self, data: bytes) -> None:
         """Octets from the client."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -30,6 +31,8 @@ from mxfleet.mxd.shares import Shares
 from mxfleet.mxd.spool.protocol import Spool
 from mxfleet.mxd.throttle import LoginThrottle
 from mxfleet.mxd.trace import TraceIds
+
+ARRIVING: Final = 65_536  # octets that are read from a connection at a time
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -76,6 +79,9 @@ class Desk:
         self.committed_at = float("-inf")  # monotonic time of the last commit that was seen to succeed
         self._tasks: set[asyncio.Task[None]] = set()
         self.outbox = Outbox()
+        self.arriving = memoryview(
+            bytearray(ARRIVING)
+        )  # what a connection reads, until it is taken over at once
 
     def take_in(self, configuration: Configuration) -> None:
         """Go on with other certificates and DKIM keys: what begins from now on uses them, what is under way does not."""

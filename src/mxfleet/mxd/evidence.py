@@ -30,8 +30,8 @@ from mxfleet.mxd.receiving_settings import EvidenceSettings
 from mxfleet.mxd.resolver import Resolver, Verdicts
 
 Verdict = TypeVar("Verdict")
-Begun: TypeAlias = Verdict | asyncio.Task[Verdict]
-"""A verdict, or the task that will have it."""
+Begun: TypeAlias = Verdict | asyncio.Future[Verdict]
+"""A verdict, or the future that will have it."""
 
 _Proved: TypeAlias = tuple[tuple[Dkim, ...], Arc]
 MISTAKE: Final = "this host could not find out"  # what others are told; the log knows more
@@ -160,7 +160,7 @@ class ClientEvidence:
         return Listing(dns_list.zone, "temperror", reason=MISTAKE)
 
     @property
-    def waiting(self) -> list["asyncio.Task[object]"]:
+    def waiting(self) -> list["asyncio.Future[object]"]:
         """What is not known yet of the client."""
         return unsettled(self._iprev, self._helo, *self._lists) if self._facts is None else []
 
@@ -220,21 +220,21 @@ class MessageEvidence:
             return asyncio.get_running_loop().create_task(self._judge_after(waiting, trace))
         return self._begin(trace)
 
-    async def _judge_after(self, waiting: list["asyncio.Task[object]"], trace: str) -> Evidence:
+    async def _judge_after(self, waiting: list["asyncio.Future[object]"], trace: str) -> Evidence:
         await asyncio.wait(waiting)
         judged = self._begin(trace)
-        return await judged if isinstance(judged, asyncio.Task) else judged
+        return await judged if isinstance(judged, asyncio.Future) else judged
 
     def _begin(self, trace: str) -> Begun[Evidence]:
         """What is proved, then DMARC with a patience of its own: what takes long before it is not its domain's fault."""
         proved = self._client.gatherer.begin(self._proved(), partial(self._no_proof, trace))
-        if isinstance(proved, asyncio.Task):
+        if isinstance(proved, asyncio.Future):
             return asyncio.get_running_loop().create_task(self._weigh_after(proved, trace))
         return self._weigh(proved, trace)
 
-    async def _weigh_after(self, proved: asyncio.Task[_Proved | None], trace: str) -> Evidence:
+    async def _weigh_after(self, proved: asyncio.Future[_Proved | None], trace: str) -> Evidence:
         judged = self._weigh(await proved, trace)
-        return await judged if isinstance(judged, asyncio.Task) else judged
+        return await judged if isinstance(judged, asyncio.Future) else judged
 
     def _weigh(self, proved: _Proved | None, trace: str) -> Begun[Evidence]:
         if proved is None:
@@ -280,9 +280,9 @@ def _ignore(_piece: bytes) -> None:
 
 def settled(begun: Begun[Verdict]) -> Verdict:
     """The verdict of a check that has ended."""
-    return begun.result() if isinstance(begun, asyncio.Task) else begun
+    return begun.result() if isinstance(begun, asyncio.Future) else begun
 
 
-def unsettled(*begun: object) -> list["asyncio.Task[object]"]:
-    """The tasks among these that have not ended."""
-    return [task for task in begun if isinstance(task, asyncio.Task) and not task.done()]
+def unsettled(*begun: object) -> list["asyncio.Future[object]"]:
+    """The futures among these that have not ended."""
+    return [task for task in begun if isinstance(task, asyncio.Future) and not task.done()]

@@ -66,7 +66,7 @@ class Examination(Inspection):
         """At once where all is known and nobody else is asked."""
         judged, rspamd = self._evidence.judge(message.trace), self._desk.rspamd
         alone = rspamd is None and self._seal is None and self._desk.greylist is None
-        if alone and not isinstance(judged, asyncio.Task):
+        if alone and not isinstance(judged, asyncio.Future):
             return self._decide(judged, None, message)
         return self._conclude_later(judged, rspamd, message)
 
@@ -76,7 +76,7 @@ class Examination(Inspection):
         spam = None
         if rspamd is not None:
             spam = await self._scan(rspamd, message)
-        evidence = await judged if isinstance(judged, asyncio.Task) else judged
+        evidence = await judged if isinstance(judged, asyncio.Future) else judged
         found = self._decide(evidence, spam, message)
         if found.refusal is None and greylist.applies(evidence, self._rules):
             found = await self._greylisted(evidence, found, message.trace)

@@ -84,7 +84,7 @@ class Acceptor:
     def __init__(
         self,
         listener: socket.socket,
-        protocol: Callable[[], asyncio.Protocol],
+        protocol: Callable[[], asyncio.BaseProtocol],
         context: Callable[[str], ssl.SSLContext] | None = None,
         failed: Callable[[], None] = lambda: None,
     ) -> None:

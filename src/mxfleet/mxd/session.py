@@ -148,7 +148,7 @@ class Session(Carrier):
         event: events.RcptTo,
         found: tuple[Mailbox, ...],
         known: ClientEvidence,
-        waiting: list[asyncio.Task[object]],
+        waiting: list[asyncio.Future[object]],
     ) -> None:
         """The client's name and lists decide, and nobody knows them yet; they may, when this begins to run."""
         try:

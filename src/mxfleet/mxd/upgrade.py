@@ -7,7 +7,7 @@ from mxfleet.mxd.desk import Desk
 
 
 async def upgrade(
-    desk: Desk, transport: asyncio.Transport, protocol: asyncio.Protocol, local: str
+    desk: Desk, transport: asyncio.Transport, protocol: asyncio.BaseProtocol, local: str
 ) -> asyncio.Transport | None:
     """The encrypted transport, or None where the handshake failed and the connection is gone."""
     context = desk.configuration.certificates.for_address(local)

@@ -36,7 +36,7 @@ async def slow_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.get_running_loop()
     time, late = loop.time, [0.0]
 
-    async def ask(_self: object, question: Question, _patience: float) -> Any:
+    async def answered(question: Question) -> Any:
         for _ in range(20):
             await asyncio.sleep(0)
         response: Response = NoData()
@@ -44,6 +44,9 @@ async def slow_keys(monkeypatch: pytest.MonkeyPatch) -> None:
             late[0] += 3600.0
             response = TempError("no answer in time")
         return SimpleNamespace(response=response)
+
+    def ask(_self: object, question: Question, _patience: float) -> Any:
+        return asyncio.ensure_future(answered(question))
 
     monkeypatch.setattr(loop, "time", lambda: time() + late[0])
     monkeypatch.setattr("mxfleet.mxd.resolver.channel.Channel.ask", ask)

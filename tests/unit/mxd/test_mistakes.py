@@ -78,8 +78,11 @@ def bench_with(lines: Lines, **policy: Any) -> Bench:
 
 @pytest.fixture(autouse=True)
 async def no_dns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    async def ask(_self: object, question: Question, _patience: float) -> Any:
+    async def answered(question: Question) -> Any:
         return SimpleNamespace(response=await nothing(question))
+
+    def ask(_self: object, question: Question, _patience: float) -> Any:
+        return asyncio.ensure_future(answered(question))
 
     monkeypatch.setattr("mxfleet.mxd.resolver.channel.Channel.ask", ask)
     monkeypatch.setattr("mxfleet.mxd.resolver.cache.Cache.put", lambda *_: None)

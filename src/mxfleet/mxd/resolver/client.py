@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -13,10 +14,11 @@ from mxfleet.mail.names import is_askable
 from mxfleet.mail.questions import Question, Questions, Response, TempError, Verdict
 from mxfleet.mxd.resolver.cache import Cache
 from mxfleet.mxd.resolver.channel import Channel
+from mxfleet.mxd.resolver.inquiry import Inquiry
+from mxfleet.mxd.resolver.wire import Message
 
 PATIENCE: Final = 10.0  # seconds for one question, all repetitions included
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
-_LATE: Final = TempError("no answer in time")
 
 
 class Resolver:
@@ -24,7 +26,7 @@ class Resolver:
 
     resolver.known(question)              # at once: the answer that is in the cache, or None
     await resolver.ask(question)          # Response; never raises, a failure is TempError
-    resolver.begin(check, until)          # the verdict if all is known, else a task that will have it
+    resolver.begin(check, until)          # the verdict if all is known, else a future that will have it
     """
 
     def __init__(
@@ -36,19 +38,19 @@ class Resolver:
         self.clock = clock
         self._cache = Cache(clock)
         self._patience = patience
-        self._asking: dict[Question, asyncio.Task[Response]] = {}
+        self._asking: dict[Question, asyncio.Future[Message]] = {}
         self.known = self._cache.get
 
     async def ask(self, question: Question) -> Response:
         """The answer; who asks the same while it is under way waits for the same answer."""
         found = self.known(question)
-        return found if found is not None else await asyncio.shield(self._ask(question))
+        return found if found is not None else (await asyncio.shield(self.asked(question))).response
 
     def ask_ahead(self, questions: Iterable[Question]) -> None:
         """Have the answers fetched that will be wanted soon."""
         for question in questions:
             if self.known(question) is None:
-                self._ask(question)
+                self.asked(question)
 
     def begin(
         self,
@@ -57,11 +59,11 @@ class Resolver:
         *,
         mistaken: Callable[[Exception], Verdict] | None = None,
         keep: Callable[[Verdict, float], None] | None = None,
-    ) -> Verdict | asyncio.Task[Verdict]:
+    ) -> Verdict | asyncio.Future[Verdict]:
         """Drive a check as far as the cache goes; `until` (the loop's clock) what is not known counts as TempError.
 
         `mistaken` makes a verdict of what the check raises, which is raised where it is None. `keep` is told a
-        verdict that needed no task, and until when (`clock`) all of the answers hold that led to it.
+        verdict that needed no waiting, and until when (`clock`) all of the answers hold that led to it.
         """
         holds = math.inf
         try:
@@ -78,66 +80,48 @@ class Resolver:
             if mistaken is None:
                 raise
             return mistaken(error)
-        return asyncio.get_running_loop().create_task(self._go_on(check, question, until, mistaken))
+        return Inquiry(self, check, question, until, mistaken).verdict
 
     async def run(self, check: Questions[Verdict], until: float) -> Verdict:
         """The verdict of a check."""
         begun = self.begin(check, until)
-        return await begun if isinstance(begun, asyncio.Task) else begun
+        return await begun if isinstance(begun, asyncio.Future) else begun
 
     async def close(self) -> None:
         """Let go of the socket; what is under way gets no answer."""
         under_way = list(self._asking.values())
-        for task in under_way:
-            task.cancel()
+        for answer in under_way:
+            answer.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
         self._channel.close()
-        await asyncio.sleep(0)  # the loop closes it
 
-    async def _go_on(
-        self,
-        check: Questions[Verdict],
-        question: Question,
-        until: float,
-        mistaken: Callable[[Exception], Verdict] | None,
-    ) -> Verdict:
+    def asked(self, question: Question) -> asyncio.Future[Message]:
+        """What will be the answer, in the cache by then; whoever asks the same gets the same future."""
+        answer = self._asking.get(question)
+        if answer is None:
+            answer = self._ask(question)
+            self._asking[question] = answer
+            answer.add_done_callback(partial(self._answered, question))
+        return answer
+
+    def _ask(self, question: Question) -> asyncio.Future[Message]:
+        loop = asyncio.get_running_loop()
         try:
-            while True:
-                question = check.send(self.known(question) or await self._ask_until(question, until))
-        except StopIteration as end:
-            verdict: Verdict = end.value
-            return verdict
-        except Exception as error:
-            if mistaken is None:
-                raise
-            return mistaken(error)
-
-    async def _ask_until(self, question: Question, until: float) -> Response:
-        asked = self._ask(question)
-        left = until - asyncio.get_running_loop().time()
-        await asyncio.wait([asked], timeout=max(left, 0.0))
-        return asked.result() if asked.done() else _LATE
-
-    def _ask(self, question: Question) -> "asyncio.Task[Response]":
-        asked = self._asking.get(question)
-        if asked is None:
-            asked = asyncio.get_running_loop().create_task(self._fetch(question))
-            self._asking[question] = asked
-        return asked
-
-    async def _fetch(self, question: Question) -> Response:
-        try:
-            if not is_askable(question.name):
-                return TempError("not a name that can be asked for")
-            message = await self._channel.ask(question, self._patience)
-            self._cache.put(question, message)
-            return message.response
+            if is_askable(question.name):
+                return self._channel.ask(question, self._patience)
+            trouble = TempError("not a name that can be asked for")
         except Exception as error:  # a mistake of ours; who asked is waiting for a response
             context = {"message": f"mistake in mxd: {question.type} of {question.name!r}", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
-            return TempError("this host could not ask")
-        finally:
-            del self._asking[question]
+            loop.call_exception_handler(context)
+            trouble = TempError("this host could not ask")
+        answer: asyncio.Future[Message] = loop.create_future()
+        answer.set_result(Message(trouble, 0))
+        return answer
+
+    def _answered(self, question: Question, answer: asyncio.Future[Message]) -> None:
+        del self._asking[question]
+        if not answer.cancelled():
+            self._cache.put(question, answer.result())
 
 
 def place(server: str) -> tuple[str, int]:
