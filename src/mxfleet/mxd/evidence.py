@@ -101,6 +101,8 @@ class Gatherer:
 class ClientEvidence:
     """What is known about the client of one session."""
 
+    __slots__ = ("_client", "_facts", "_helo", "_iprev", "_lists", "address", "gatherer", "hello")
+
     def __init__(self, gatherer: Gatherer, address: str) -> None:
         """Begins at once: a name and lists take a while, and nobody waits for them yet."""
         self.gatherer = gatherer
@@ -178,6 +180,19 @@ class ClientEvidence:
 
 class MessageEvidence:
     """What becomes known of one message while it arrives."""
+
+    __slots__ = (
+        "_bodies",
+        "_chain",
+        "_client",
+        "_headers",
+        "_mistake",
+        "_sealed",
+        "_sender",
+        "_spf",
+        "_verifier",
+        "body",
+    )
 
     def __init__(
         self, client: ClientEvidence, sender: str, spf: Begun[Spf], headers: Headers, *, sealed: bool = False

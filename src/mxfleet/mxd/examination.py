@@ -24,6 +24,19 @@ from mxfleet.mxd.rules import Rules
 class Examination(Inspection):
     """Examines one message from elsewhere on its way to the spool."""
 
+    __slots__ = (
+        "_client",
+        "_desk",
+        "_evidence",
+        "_headers",
+        "_known",
+        "_recipients",
+        "_rules",
+        "_seal",
+        "_sender",
+        "_spf",
+    )
+
     def __init__(
         self,
         desk: Desk,

@@ -51,6 +51,8 @@ Conclusion: TypeAlias = Finding | Coroutine[object, object, Finding]
 class Inspection(ABC):
     """The inspection of one message."""
 
+    __slots__ = ("_reader", "_skip", "scanned")
+
     def __init__(self) -> None:
         self._reader: HeaderReader | None = HeaderReader(limit=CHUNK - 4)  # so that it is in the first chunk
         self._skip = 0  # octets of the header in front of the body
