@@ -51,7 +51,7 @@ class Verifier:
     verifier.questions                                    # may be asked ahead, while the body arrives
     bodies = BodyHashes(verifier.canonicalizations)
     bodies.update(piece)                                  # as often as needed
-    verdicts = yield from verifier.verify(bodies)         # one a signature, from the top; () for an unsigned message
+    verdicts = yield from verifier.verify(bodies)         # from the top, at most MAX_SIGNATURES + 1; () for an unsigned message
     """
 
     __slots__ = ("_headers", "_readings", "_signatures")
@@ -62,7 +62,8 @@ class Verifier:
         authors = len(headers.by_name.get(b"from", ()))
         fields = headers.by_name.get(b"dkim-signature", ())
         self._readings = [_read(field, now, authors) for field in fields[:MAX_SIGNATURES]]
-        self._readings += map(_unread, fields[MAX_SIGNATURES:])
+        # One verdict for all others: a header section full of them must not become as many lines of ours.
+        self._readings += map(_unread, fields[MAX_SIGNATURES : MAX_SIGNATURES + 1])
         self._signatures = [found for found in self._readings if isinstance(found, Signature)]
 
     @property
@@ -138,7 +139,7 @@ def _read(field: Field, now: int, authors: int) -> Signature | Dkim:
 def _unread(
     field: Field,
     result: DkimResult = "policy",
-    reason: str = f"not looked at: more than {MAX_SIGNATURES} signatures",
+    reason: str = f"neither this nor what follows was looked at: more than {MAX_SIGNATURES} signatures",
 ) -> Dkim:
     try:
         tags = parse_tags(field.text)
