@@ -26,8 +26,8 @@ Value = TypeVar("Value")
 BATCH = 256  # accepted messages in one transaction
 BATCH_OCTETS = 4_194_304  # of bodies and pieces of them: the loop stands still while they are written
 CROWD = 3  # messages in a batch by which the next may expect company
-COMPANY = 12  # messages that are worth a commit: pages, system calls and sync cost as much as several of them
-PATIENCE = 0.008  # seconds that the first of them waits for the others
+COMPANY = 40  # messages that are worth a commit: pages, system calls and sync cost as much as several of them
+PATIENCE = 0.016  # seconds that the first of them waits for the others
 LINGER = 0.005  # seconds that a result waits for others, so that they share pages, commit and sync
 
 
@@ -48,7 +48,7 @@ class Committer:
         self._gathering: asyncio.TimerHandle | None = None
         self._busy = False  # a batch is under way
         self._accepted = False  # there is mail in it
-        self._crowded = False  # much mail
+        self._company = 0  # messages that had come together for the last batch
         self._closing = False
         self._connection = connect(path)
         self._turn = Turn(path)
@@ -124,7 +124,7 @@ class Committer:
         """Begin as soon as nothing is under way; where there was a crowd before, when another has gathered."""
         if self._busy or not (self._accepts or self._jobs):
             return
-        if not self._crowded or self._jobs or len(self._accepts) >= COMPANY:
+        if self._company < CROWD or self._jobs or len(self._accepts) >= min(self._company, COMPANY):
             self._start()
         elif self._gathering is None:
             self._gathering = self._loop.call_later(PATIENCE, self._start)
@@ -177,7 +177,7 @@ class Committer:
         while self._jobs and octets < BATCH_OCTETS:
             jobs.append(self._jobs.popleft())
             octets += jobs[-1].octets
-        self._accepted, self._crowded = bool(accepts), len(accepts) >= CROWD
+        self._accepted, self._company = bool(accepts), len(accepts)
         return accepts, jobs
 
     def _written(

@@ -189,8 +189,16 @@ async def test_after_a_crowd_a_message_waits_for_company_and_no_longer_than_its_
     await asyncio.sleep(0.02)
     assert not first.done()
     await asyncio.gather(first, *(committer.accept(letter(number)) for number in range(6, 17)))
-    assert len(syncs) == 1  # twelve are company enough
+    assert len(syncs) == 1
     await asyncio.wait_for(committer.accept(letter(17)), 10)  # nobody comes, and it is committed all the same
+
+
+async def test_as_many_as_came_the_last_time_are_company_enough(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mxfleet.mxd.spool.committer.PATIENCE", 60)
+    for _ in range(3):  # five sessions, none of which has more to say before it is answered
+        await asyncio.wait_for(asyncio.gather(*(committer.accept(letter(number)) for number in range(5))), 10)
 
 
 async def test_nobody_waits_for_company_where_there_was_no_crowd(
