@@ -121,6 +121,8 @@ def connect(path: Path) -> sqlite3.Connection:
     # Debian's SQLite overwrites what is deleted: a body would be written twice, to be forgotten.
     connection.execute("PRAGMA secure_delete = FAST")
     connection.execute("PRAGMA temp_store = MEMORY")
+    # KiB, a quarter of the default: what is not in it is in the kernel's memory, which all processes share.
+    connection.execute("PRAGMA cache_size = -512")
     return connection
 
 
