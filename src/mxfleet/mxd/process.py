@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,6 @@ from typing import Final
 
 from mxfleet.errors import MxfleetError
 from mxfleet.mxd import configuration as files
-from mxfleet.mxd import crowd
 from mxfleet.mxd.courier import Courier
 from mxfleet.mxd.desk import Desk
 from mxfleet.mxd.health import Health
@@ -19,20 +19,14 @@ from mxfleet.mxd.spool.sqlite import SqliteSpool
 from mxfleet.mxd.supervisor import COURIER, Inheritance
 from mxfleet.mxd.worker import Worker
 
-PAUSE: Final = (
-    0.0005  # seconds, see `crowd`; the courier has few connections, and each message waits for four answers
-)
+COLLECT: Final = (10_000, 20, 20)  # few cycles are made here; looking for them took 4 % of the time
 Run = Callable[[asyncio.Event, asyncio.Event], Awaitable[None]]
 
 
 def main(number: int, inheritance: Inheritance) -> int:
     """The whole life of process `number`; its exit code."""
-    with asyncio.Runner(loop_factory=_courier_loop if number == COURIER else None) as runner:
-        return runner.run(_main(number, inheritance))
-
-
-def _courier_loop() -> asyncio.AbstractEventLoop:
-    return asyncio.SelectorEventLoop(crowd.Selector(PAUSE))
+    gc.set_threshold(*COLLECT)
+    return asyncio.run(_main(number, inheritance))
 
 
 async def _main(number: int, inheritance: Inheritance) -> int:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import gc
 import ssl
 from typing import Final
 
@@ -16,7 +15,6 @@ from mxfleet.mxd.listener import Acceptor, Sockets
 from mxfleet.mxd.session import Session
 
 TOO_MANY: Final = Reply(421, "4.7.0", "Too many connections, try again later")
-COLLECT: Final = (10_000, 20, 20)  # few cycles are made here; looking for them took 4 % of the time
 LINGERING: Final = 200  # clients that may wait for their refusal
 DRAIN: Final = 20.0  # seconds that transactions under way get to finish
 
@@ -39,7 +37,6 @@ class Worker:
 
     async def run(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
         """Serve; `ready` is set when everybody is listened to."""
-        gc.set_threshold(*COLLECT)
         desk = self._desk
         ahead = AskingAhead(desk)
         desk.call_ahead = ahead.call_ahead
