@@ -35,6 +35,7 @@ async def _main(number: int, inheritance: Inheritance) -> int:
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: log.error(str(context["message"]), exception=context.get("exception"))
     )
+    log.sheet.gather(asyncio.get_running_loop().call_soon)
     spool = SqliteSpool(Path(configuration.settings.paths.spool), lambda: _wake(inheritance.wake[1]))
     shares = None if number == COURIER else inheritance.shares.of(number - 1)  # it lets nobody in
     desk = Desk(configuration, spool, number, inheritance.shared.row(number), log, shares)
@@ -52,6 +53,7 @@ async def _main(number: int, inheritance: Inheritance) -> int:
         desk.closing = True
         await desk.close()
         spool.close()
+        log.sheet.at_once()
     return 0
 
 
