@@ -80,6 +80,10 @@ def test_a_port_that_is_dropped_on_the_way_to_a_host_that_is_there(lab: Lab) -> 
 def test_a_host_whose_cable_is_pulled_is_unreachable(lab: Lab) -> None:
     try:
         assert lab.mxfleet("lab", "cut", "office").returncode == 0
+        for (
+            node
+        ) in lab.fleet.nodes:  # who spoke with it a moment ago would believe in it for longer than we wait
+            lab.inside(node.name, "ip neigh flush to 10.77.0.110")
         code, found = probe(lab, "10.77.0.110:24")
     finally:
         assert lab.mxfleet("lab", "heal", "office").returncode == 0
