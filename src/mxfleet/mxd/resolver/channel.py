@@ -48,7 +48,9 @@ class Channel:
         return answer
 
     def close(self) -> None:
-        """Let go of the socket; what waits gets no answer."""
+        """Let go of the sockets; what waits gets no answer."""
+        for stream in self._streams:
+            stream.cancel()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -69,6 +71,7 @@ class Channel:
         task.add_done_callback(self._streams.discard)
 
     async def _by_stream(self, question: Question, answer: asyncio.Future[Message], until: float) -> None:
+        message = _trouble("this host could not ask")
         try:
             async with asyncio.timeout_at(until):
                 message = await self._exchange(question)
@@ -76,8 +79,9 @@ class Channel:
             message = _trouble("no answer in time")
         except (OSError, EOFError, NotOurs) as error:
             message = _trouble(f"no answer: {error}")
-        if not answer.done():
-            answer.set_result(message)
+        finally:  # whatever it was: who asked is waiting, and everybody who asks the same
+            if not answer.done():
+                answer.set_result(message)
 
     async def _exchange(self, question: Question) -> Message:
         """RFC 7766: two octets of length before each message."""
@@ -207,9 +211,7 @@ class _Socket:
         for _ in range(AT_ONCE):
             try:
                 datagram = self._socket.recv(DATAGRAM)
-            except (
-                OSError
-            ):  # nothing more; or nobody listens there: asked again in a second, like what was lost
+            except OSError:  # nothing more, or nobody listens there: asked again, like what was lost
                 return
             self._arrived(datagram)
 

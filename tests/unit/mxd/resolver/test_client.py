@@ -1,6 +1,7 @@
 """The resolver's cache, its questions under way, and the checks that it drives."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from mxfleet.errors import SettingsError
 from mxfleet.mail.questions import Answer, NoData, Question, Questions, TempError, ask_texts
-from mxfleet.mxd.resolver import Resolver, place
+from mxfleet.mxd.resolver import Resolver, channel, place
 from mxfleet.mxd.resolver.cache import Cache, Verdicts
 from mxfleet.mxd.resolver.wire import Message
 
@@ -177,6 +178,24 @@ async def test_a_name_that_cannot_be_asked_for_is_asked_of_nobody(resolver: Any)
     for name in ("a..test", "x" * 64 + ".test", "ä.test"):
         assert isinstance(await resolver.ask(Question(name, "TXT")), TempError)
     assert resolver._channel.asked == []
+
+
+async def test_a_mistake_in_asking_over_tcp_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    mistakes: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context["exception"]))
+
+    async def broken(_self: object, _question: Question) -> Message:
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(channel.Channel, "_exchange", broken)
+    asked = channel.Channel("127.0.0.1", 1, trusted=True)
+    answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    asked.by_stream(TEXT, answer, soon())
+    assert await asyncio.wait_for(answer, 5) == Message(TempError("this host could not ask"), 0)
+    asked.close()
+    await asyncio.sleep(0)
+    gc.collect()
+    assert [str(mistake) for mistake in mistakes] == ["a mistake"]
 
 
 def test_places() -> None:
